@@ -1,0 +1,149 @@
+"""Show the tasks at work: a small fleet on the embedded EC2, and the commands as one types them.
+
+Each command line is shown before it is run. Nothing is left running, and nothing lying about.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import boto3
+import yaml
+
+from ec2_sandbox import Sandbox, launch
+from ec2_sandbox.hosts.needs import why_not
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+
+# (what it shows, the command, the exit code it ends with)
+STEPS = (
+    (
+        "Back up every instance that has the earmark, in all regions.",
+        "fab backup_instances_by_tag",
+        0,
+    ),
+    (
+        "What would trimming delete, and why? This changes nothing.",
+        "fab trim_snapshots --dry-run",
+        3,
+    ),
+    ("Do just that. Broken snapshots go first.", "fab trim_snapshots", 3),
+    ("Look for broken ones once more: what is left is not ours.", "fab delete_broken_snapshots", 0),
+    (
+        "How good are the backups now? The page build/backups.html shows it as well.",
+        "fab status --html build/backups.html",
+        0,
+    ),
+)
+CONSISTENT_STEPS = (
+    (
+        "What would be frozen where? This logs in to the instances, and changes nothing.",
+        "fab backup_instances_by_tag --consistent --dry-run",
+        0,
+    ),
+    (
+        "Freeze their file systems, take the snapshots, thaw.",
+        "fab backup_instances_by_tag --consistent",
+        0,
+    ),
+)
+RECORD = "written just before the backup, and never synced"
+MEANING = {0: "all done", 3: "done; broken snapshots of ours were found"}
+
+
+def main() -> int:
+    """Run both parts.
+
+    :returns: 0 where each step ended as it should, else 1.
+    """
+    (PROJECT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="snapback-demo-") as home:
+        failures = snapshots_and_trimming(home)
+        reason = why_not()
+        if reason:
+            say(f"\n# Left out: consistent backups of instances that boot. ({reason})")
+            return failures
+        return max(failures, consistent_backups(home))
+
+
+def snapshots_and_trimming(home: str) -> int:
+    """Show the tasks that need EC2 alone; answer 1 if one of them did not end as it should."""
+    with launch(fleet=HERE / "fleet.yaml") as sandbox:
+        say("An EC2 of this machine's own has been started, with a dozen instances in three")
+        say("regions. For your own AWS account leave these out and type the same commands:")
+        for name, value in sandbox.environ.items():
+            say(f"  export {name}={value}")
+        return max(run(*step, environment(sandbox, home)) for step in STEPS)
+
+
+def consistent_backups(home: str) -> int:
+    """Show a consistent backup of instances that boot; answer 1 if not all went as it should."""
+    with launch(fleet=HERE / "hosts.yaml", hosts=True) as sandbox:
+        web = sandbox.layout["eu-west-1"]["web"]
+        say("\nNow an EC2 whose instances boot, each with an sshd, file systems and disks.")
+        say("The configuration says how to log in:")
+        config = Path(home, "snapback.yaml")
+        login = {"username": web["user"], "key_filename": web["key_file"], "host_keys": "console"}
+        config.write_text(yaml.safe_dump({"ssh": login}))
+        say(config.read_text().rstrip())
+        settings = {**environment(sandbox, home), "SNAPBACK_CONFIG": str(config)}
+        failures = run(*CONSISTENT_STEPS[0], settings)
+        sandbox.hosts.run(web["instance_id"], f"echo '{RECORD}' >/srv/www/record")
+        failures = max(failures, run(*CONSISTENT_STEPS[1], settings))
+        return max(failures, look_into(sandbox, web["volumes"]["/dev/sdf"]))
+
+
+def look_into(sandbox: Sandbox, volume_id: str) -> int:
+    """Show that a record is in the snapshot of a volume, without its journal being replayed."""
+    ec2 = boto3.client(
+        "ec2",
+        region_name="eu-west-1",
+        endpoint_url=sandbox.url,
+        aws_access_key_id=sandbox.environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=sandbox.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    mine = [{"Name": "volume-id", "Values": [volume_id]}]
+    (snapshot,) = ec2.describe_snapshots(OwnerIds=["self"], Filters=mine)["Snapshots"]
+    with sandbox.hosts.mounted(snapshot["SnapshotId"], "ro,norecovery") as folder:
+        held = Path(folder, "record").read_text().strip()
+    say(
+        f"\n# In {snapshot['SnapshotId']} of web's /srv/www, mounted without replaying its journal:"
+    )
+    say(held)
+    return int(held != RECORD)
+
+
+def environment(sandbox: Sandbox, home: str) -> dict[str, str]:
+    """Answer the environment in which the tasks reach the sandbox, and nothing else."""
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SNAPBACK_"))},
+        **sandbox.environ,
+        "HOME": home,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+
+
+def run(about: str, command: str, expected: int, environment: dict[str, str]) -> int:
+    """Show a command, run it, show its exit code.
+
+    :returns: 0 where that is the expected one, else 1.
+    """
+    say(f"\n# {about}\n$ {command}")
+    ended = subprocess.run(command.split(), cwd=PROJECT, env=environment, check=False)  # noqa: S603
+    say(f"(exit code {ended.returncode}: {MEANING.get(ended.returncode, 'not as expected')})")
+    return int(ended.returncode != expected)
+
+
+def say(text: str) -> None:
+    """Print a line at once, so that it stands before what a command prints."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

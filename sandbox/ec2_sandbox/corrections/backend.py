@@ -1,0 +1,38 @@
+"""The strict backend: moto's, with every noun's corrections before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.ec2.models import EC2Backend
+
+from ec2_sandbox.corrections.images import StrictImages
+from ec2_sandbox.corrections.instances import StrictInstances
+from ec2_sandbox.corrections.power import StrictPower
+from ec2_sandbox.corrections.snapshots import StrictSnapshots
+from ec2_sandbox.corrections.tags import StrictTags
+from ec2_sandbox.corrections.volumes import StrictVolumes
+
+if TYPE_CHECKING:
+    from ec2_sandbox.world import World
+
+
+class StrictBackend(
+    StrictTags,
+    StrictSnapshots,
+    StrictVolumes,
+    StrictPower,
+    StrictInstances,
+    StrictImages,
+    EC2Backend,  # type: ignore[misc]
+):
+    """One region's EC2. The world is one a process, as moto's own store of backends is."""
+
+    world: World
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        self.init_snapshots()
+        self.init_volumes()
+        self.init_instances()
+        super().__init__(region_name, account_id)
+        self.init_images()

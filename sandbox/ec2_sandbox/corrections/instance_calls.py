@@ -1,0 +1,356 @@
+"""The calls about instances: RunInstances, TerminateInstances, DescribeInstances."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from ec2_sandbox.corrections.answer import Answer
+from ec2_sandbox.corrections.filters import apply_filters
+from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.parameters import public_parameter
+from ec2_sandbox.corrections.tags import tag_list
+from ec2_sandbox.corrections.volume_calls import aware
+from ec2_sandbox.errors import ApiError, invalid
+from ec2_sandbox.wire import write_time
+
+_FILTERS = {
+    "affinity": lambda each: None,
+    "architecture": lambda each: each.architecture,
+    "availability-zone": lambda each: each.availability_zone,
+    "block-device-mapping.device-name": lambda each: list(each.block_device_mapping),
+    "block-device-mapping.volume-id": lambda each: [
+        block.volume_id for block in each.block_device_mapping.values()
+    ],
+    "boot-mode": lambda each: getattr(each, "boot_mode", None),
+    "client-token": lambda each: each.client_token,
+    "dns-name": lambda each: each.public_dns_name,
+    "hypervisor": lambda each: each.hypervisor,
+    "image-id": lambda each: each.image_id,
+    "instance-id": lambda each: each.id,
+    "instance-lifecycle": lambda each: each.lifecycle,
+    "instance-state-code": lambda each: each.state_code,
+    "instance-state-name": lambda each: each.state,
+    "instance-type": lambda each: each.instance_type,
+    "instance.group-id": lambda each: [group.id for group in groups_of(each)],
+    "instance.group-name": lambda each: [group.name for group in groups_of(each)],
+    "ip-address": lambda each: each.public_ip,
+    "key-name": lambda each: each.key_name,
+    "launch-time": lambda each: write_time(each.launch_time),
+    "network-interface.network-interface-id": lambda each: [x.id for x in each.nics.values()],
+    "owner-id": lambda each: each.owner_id,
+    "platform": lambda each: each.platform,
+    "private-dns-name": lambda each: each.private_dns_name,
+    "private-ip-address": lambda each: each.private_ip,
+    "reservation-id": lambda each: each.reservation_id,
+    "root-device-name": lambda each: each.root_device_name,
+    "root-device-type": lambda each: each.root_device_type,
+    "subnet-id": lambda each: each.subnet_id,
+    "virtualization-type": lambda each: each.virtualization_type,
+    "vpc-id": lambda each: each.vpc_id,
+}
+
+
+def groups_of(instance: Any) -> list[Any]:
+    """Answers the security groups of an instance: those asked for, else its interface's."""
+    if instance.security_groups:
+        return list(instance.security_groups)
+    return list(instance.nics[0].group_set) if instance.nics else []
+
+
+class InstanceCalls:
+    """Of the response: RunInstances and DescribeInstances."""
+
+    params: dict[str, Any]
+    flat: Mapping[str, str]
+    region: str
+    ec2_backend: Any
+
+    def run_instances(self) -> Any:
+        """Launches instances; a ClientToken launches them once only. Source: RunInstances."""
+        backend, wanted = self.ec2_backend, self.params
+        token = wanted.get("ClientToken")
+        asked = repr(sorted(self.flat.items()))
+        if token and token in backend.instance_tokens:
+            before, reservation = backend.instance_tokens[token]
+            if before != asked:
+                raise ApiError(
+                    "IdempotentParameterMismatch",
+                    "The client token was used with other parameters before.",
+                )
+            return Answer(_reservation(reservation, reservation.instances))
+        self._check_launch()
+        image = self._image()
+        mappings = list(_merged(image.mappings, wanted.get("BlockDeviceMappings") or []))
+        wanted["ImageId"] = image.id
+        wanted["MinCount"] = wanted["MaxCount"]
+        wanted["BlockDeviceMappings"] = _launchable(mappings, backend)
+        try:
+            reservation = super().run_instances().result  # type: ignore[misc]
+        except BaseException:
+            backend.drop_half_launched()
+            raise
+        for instance in reservation.instances:
+            instance.boot_mode = image.boot_mode
+            instance.ena_support = image.ena_support
+        backend.index()
+        if backend.world.hosts is not None:
+            for instance in reservation.instances:
+                backend.world.hosts.launched(instance)
+        if token:
+            backend.instance_tokens[token] = (asked, reservation)
+        answer = _reservation(reservation, reservation.instances)
+        for shown in answer["Instances"]:
+            shown["State"] = {"Code": 0, "Name": "pending"}
+        return Answer(answer)
+
+    def _check_launch(self) -> None:
+        wanted = self.params
+        least, most = wanted.get("MinCount"), wanted.get("MaxCount")
+        if least is None or most is None:
+            message = "The request must contain the parameters MinCount and MaxCount"
+            raise ApiError("MissingParameter", message)
+        if not 1 <= least <= most:
+            raise invalid(f"MinCount {least} and MaxCount {most} do not fit.")
+        key = wanted.get("KeyName")
+        if key and key not in self.ec2_backend.key_pairs:
+            raise ApiError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
+
+    def _image(self) -> Any:
+        image_id = self._needed("ImageId")  # type: ignore[attr-defined]
+        if image_id.startswith("resolve:ssm:"):
+            name = image_id.removeprefix("resolve:ssm:")
+            found = public_parameter(self.region, name)
+            if found is None:
+                raise invalid(f"Parameter {name} could not be resolved.")
+            image_id = found
+        image = self.ec2_backend.get_image(image_id)
+        if image.state != "available":
+            raise ApiError(
+                "InvalidAMIID.Unavailable", f"The image ID '{image_id}' is {image.state}"
+            )
+        return image
+
+    def stop_instances(self) -> Answer:
+        """Stops instances. Source: StopInstances."""
+        ids = self.params.get("InstanceIds") or []
+        self.ec2_backend.get_multi_instances_by_id(ids)
+        self.error_on_dryrun()  # type: ignore[attr-defined]
+        if self.ec2_backend.world.hosts is None:
+            stopped = self.ec2_backend.stop_instances(ids)
+        else:
+            force = bool(self.params.get("Force"))
+            stopped = self.ec2_backend.stop_instances(ids, force=force)
+        return Answer(
+            {
+                "StoppingInstances": [
+                    {
+                        "InstanceId": instance.id,
+                        "CurrentState": {"Code": 64, "Name": "stopping"},
+                        "PreviousState": {"Code": before.code, "Name": before.name},
+                    }
+                    for instance, before in stopped
+                ]
+            }
+        )
+
+    def get_console_output(self) -> Any:
+        """Shows what an instance wrote on its console. Source: GetConsoleOutput."""
+        hosts = self.ec2_backend.world.hosts
+        if hosts is None:
+            return super().get_console_output()  # type: ignore[misc]
+        instance = self.ec2_backend.get_instance(self.params.get("InstanceId") or "")
+        self.error_on_dryrun()  # type: ignore[attr-defined]
+        return Answer(
+            {
+                "InstanceId": instance.id,
+                "Timestamp": self.ec2_backend.world.clock.now(),
+                "Output": base64.b64encode(hosts.console(instance.id)).decode(),
+            }
+        )
+
+    def terminate_instances(self) -> Answer:
+        """Ends instances; moto's would load two more services. Source: TerminateInstances."""
+        ids = self.params.get("InstanceIds") or []
+        self.ec2_backend.get_multi_instances_by_id(ids)
+        self.error_on_dryrun()  # type: ignore[attr-defined]
+        ended = self.ec2_backend.terminate_instances(ids)
+        return Answer(
+            {
+                "TerminatingInstances": [
+                    {
+                        "InstanceId": instance.id,
+                        "CurrentState": {"Code": 32, "Name": "shutting-down"},
+                        "PreviousState": {"Code": before.code, "Name": before.name},
+                    }
+                    for instance, before in ended
+                ]
+            }
+        )
+
+    def describe_instances(self) -> Answer:
+        """Shows instances, paged by instance, not by reservation. Source: DescribeInstances."""
+        self.error_on_dryrun()  # type: ignore[attr-defined]
+        backend = self.ec2_backend
+        ids = self.params.get("InstanceIds")
+        index = backend.index()
+        found = [backend.get_instance(each) for each in ids] if ids else list(index.values())
+        found = apply_filters(
+            found,
+            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            _FILTERS,
+            lambda each: backend.tags_of(each.id),
+        )
+        chosen, token = page(
+            found, lambda each: each.sequence, self.flat, backend.world.epoch, ids="InstanceId"
+        )
+        reservations = [
+            _reservation(backend.reservations[reservation_id], list(instances))
+            for reservation_id, instances in groupby(chosen, lambda each: each.reservation_id)
+        ]
+        return Answer({"Reservations": reservations, "NextToken": token})
+
+
+def _merged(
+    own: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yields an image's mappings as a launch changes and extends them."""
+    by_device = {each["DeviceName"]: each for each in asked if each.get("DeviceName")}
+    for each in own:
+        change = by_device.pop(each["DeviceName"], None)
+        if change is None:
+            yield dict(each)
+        elif "NoDevice" not in change:
+            yield {**each, **change, "Ebs": {**each.get("Ebs", {}), **change.get("Ebs", {})}}
+    yield from (dict(each) for each in by_device.values() if "NoDevice" not in each)
+
+
+def _launchable(mappings: Sequence[dict[str, Any]], backend: Any) -> list[dict[str, Any]]:
+    """Answers mappings that moto can launch: no ephemeral disks, no snapshot of a public image."""
+    launchable = []
+    for mapping in mappings:
+        ebs = mapping.get("Ebs")
+        if not ebs:
+            continue
+        snapshot_id = ebs.get("SnapshotId")
+        if snapshot_id and snapshot_id not in backend.snapshots and ebs.get("VolumeSize"):
+            ebs = {key: value for key, value in ebs.items() if key != "SnapshotId"}
+        launchable.append(
+            {"DeviceName": mapping["DeviceName"], "Ebs": {"DeleteOnTermination": True, **ebs}}
+        )
+    return launchable
+
+
+def _reservation(reservation: Any, instances: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "ReservationId": reservation.id,
+        "OwnerId": reservation.owner_id,
+        "Groups": [],
+        "Instances": [view(each) for each in instances],
+    }
+
+
+def view(instance: Any) -> dict[str, Any]:
+    """Answers an instance as DescribeInstances does."""
+    groups = [{"GroupId": each.id, "GroupName": each.name} for each in groups_of(instance)]
+    gone = instance.state == "terminated"
+    #: names of real hosts would not resolve, so they have none
+    unnamed = gone or instance.ec2_backend.world.hosts is not None
+    reason = instance.state_reason
+    return {
+        "InstanceId": instance.id,
+        "ImageId": instance.image_id,
+        "State": {"Code": instance.state_code, "Name": instance.state},
+        "StateTransitionReason": instance.state_transition_reason or "",
+        "StateReason": {"Code": reason.code, "Message": reason.message} if reason.code else None,
+        "InstanceType": instance.instance_type,
+        "Architecture": instance.architecture,
+        "RootDeviceName": instance.root_device_name,
+        "RootDeviceType": instance.root_device_type,
+        "VirtualizationType": instance.virtualization_type,
+        "Hypervisor": instance.hypervisor,
+        "BootMode": getattr(instance, "boot_mode", None),
+        "CurrentInstanceBootMode": _current_boot(getattr(instance, "boot_mode", None)),
+        "EnaSupport": getattr(instance, "ena_support", True),
+        "EbsOptimized": bool(instance.ebs_optimized),
+        "SriovNetSupport": "simple",
+        "LaunchTime": aware(instance.launch_time),
+        "AmiLaunchIndex": instance.ami_launch_index,
+        "Placement": {
+            "AvailabilityZone": instance.availability_zone,
+            "GroupName": "",
+            "Tenancy": "default",
+        },
+        "Monitoring": {"State": instance.monitoring_state},
+        "KeyName": instance.key_name,
+        "ClientToken": instance.client_token or "",
+        "SubnetId": None if gone else instance.subnet_id,
+        "VpcId": None if gone else instance.vpc_id,
+        "PrivateIpAddress": None if gone else instance.private_ip,
+        "PrivateDnsName": "" if unnamed else instance.private_dns_name,
+        "PublicIpAddress": None if gone else instance.public_ip,
+        "PublicDnsName": "" if unnamed else instance.public_dns_name or "",
+        "SourceDestCheck": bool(instance.source_dest_check),
+        "SecurityGroups": groups,
+        "PlatformDetails": "Linux/UNIX",
+        "UsageOperation": "RunInstances",
+        "InstanceLifecycle": instance.lifecycle,
+        "IamInstanceProfile": _profile(instance.iam_instance_profile),
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": device,
+                "Ebs": {
+                    "VolumeId": block.volume_id,
+                    "Status": "attached",
+                    "AttachTime": aware(block.attach_time),
+                    "DeleteOnTermination": bool(block.delete_on_termination),
+                },
+            }
+            for device, block in instance.get_block_device_mapping
+        ],
+        "NetworkInterfaces": []
+        if gone
+        else [_interface(x, groups) for x in instance.nics.values()],
+        "MetadataOptions": {
+            "State": "applied",
+            "HttpTokens": instance.metadata_options.http_tokens,
+            "HttpPutResponseHopLimit": instance.metadata_options.http_put_response_hop_limit,
+            "HttpEndpoint": instance.metadata_options.http_endpoint,
+        },
+        "Tags": tag_list(instance.ec2_backend.tags_of(instance.id)),
+    }
+
+
+def _current_boot(boot_mode: str | None) -> str:
+    return "uefi" if boot_mode in ("uefi", "uefi-preferred") else "legacy-bios"
+
+
+def _profile(profile: Any) -> dict[str, str] | None:
+    arn = getattr(profile, "arn", None)
+    return {"Arn": arn, "Id": profile.id} if arn else None
+
+
+def _interface(interface: Any, groups: list[dict[str, str]]) -> dict[str, Any]:
+    address = interface.private_ip_address
+    return {
+        "NetworkInterfaceId": interface.id,
+        "SubnetId": interface.subnet.id,
+        "VpcId": interface.subnet.vpc_id,
+        "OwnerId": interface.owner_id,
+        "Status": interface.status,
+        "MacAddress": interface.mac_address,
+        "PrivateIpAddress": address,
+        "PrivateIpAddresses": [{"Primary": True, "PrivateIpAddress": address}],
+        "SourceDestCheck": True,
+        "InterfaceType": "interface",
+        "Groups": groups,
+        "Attachment": {
+            "AttachmentId": interface.attachment_id,
+            "AttachTime": aware(interface.attach_time) if interface.attach_time else None,
+            "DeviceIndex": interface.device_index,
+            "DeleteOnTermination": bool(interface.delete_on_termination),
+            "Status": "attached",
+        },
+    }

@@ -1,0 +1,247 @@
+"""Volumes: strict creation and attachment, paging, ClientToken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.models.elastic_block_store import Volume
+
+from ec2_sandbox.corrections.ids import stable_id
+from ec2_sandbox.corrections.kms import default_key
+from ec2_sandbox.errors import ApiError, invalid
+
+if TYPE_CHECKING:
+    from ec2_sandbox.world import World
+
+MAX_GIB = 65536
+TYPES = ("standard", "gp2", "gp3", "io1", "io2", "st1", "sc1")
+#: The default IOPS of types that always have some.
+_IOPS = {"gp3": 3000, "gp2": 100}
+
+
+@dataclass
+class NewVolume:
+    """What a volume is to be made with."""
+
+    size: int
+    zone: str
+    volume_type: str = "gp2"
+    snapshot_id: str | None = None
+    encrypted: bool = False
+    kms_key_id: str | None = None
+    iops: int | None = None
+    throughput: int | None = None
+    multi_attach: bool = False
+    volume_id: str | None = None
+
+
+class StrictVolumes:
+    """Of the backend: the one place where volumes are made, attached and found."""
+
+    world: World
+    region_name: str
+    account_id: str
+    volumes: dict[str, Any]
+    snapshots: dict[str, Any]
+
+    def init_volumes(self) -> None:
+        """Starts with no remembered client tokens."""
+        self.volume_tokens: dict[str, tuple[str, str]] = {}
+
+    def add_volume(self, new: NewVolume) -> Any:
+        """Puts a volume into the world."""
+        sequence = self.world.next_sequence()
+        volume = Volume(
+            self,
+            volume_id=new.volume_id
+            or stable_id("vol", self.region_name, self.world.epoch, sequence),
+            size=new.size,
+            zone=self.get_zone_by_name(new.zone),  # type: ignore[attr-defined]
+            snapshot_id=new.snapshot_id,
+            encrypted=new.encrypted,
+            kms_key_id=new.kms_key_id,
+            volume_type=new.volume_type,
+            iops=new.iops or _IOPS.get(new.volume_type),
+            throughput=new.throughput or (125 if new.volume_type == "gp3" else None),
+            multi_attach_enabled=new.multi_attach,
+        )
+        volume.sequence = sequence
+        self.volumes[volume.id] = volume
+        if self.world.hosts is not None:
+            self.world.hosts.volume_made(volume)
+        return volume
+
+    def create_volume(
+        self,
+        size: int | None,
+        zone_name: str,
+        snapshot_id: str | None = None,
+        encrypted: bool = False,
+        kms_key_id: str | None = None,
+        volume_type: str | None = None,
+        iops: int | None = None,
+        throughput: int | None = None,
+        multi_attach_enabled: bool | None = None,
+    ) -> Any:
+        """Makes a volume as CreateVolume and RunInstances ask for it.
+
+        :raises ApiError: the zone, type, size or snapshot won't do; ``IncorrectState`` for a
+            snapshot that is pending or in error
+        """
+        if self.get_zone_by_name(zone_name) is None:  # type: ignore[attr-defined]
+            raise ApiError("InvalidZone.NotFound", f"The zone '{zone_name}' does not exist.")
+        kind = volume_type or "gp2"
+        if kind not in TYPES:
+            raise ApiError("UnknownVolumeType", f"Unsupported volume type '{kind}' for volume")
+        if kms_key_id and not encrypted:
+            raise ApiError(
+                "InvalidParameterDependency",
+                "The parameter [KmsKeyId] requires the parameter Encrypted to be set.",
+            )
+        if kind in ("io1", "io2") and not iops:
+            raise ApiError("MissingParameter", "The request must contain the parameter iops")
+        if snapshot_id:
+            size, encrypted, kms_key_id = self._of_snapshot(
+                snapshot_id, size, encrypted, kms_key_id
+            )
+        if size is None:
+            raise ApiError("MissingParameter", "The request must contain the parameter size")
+        if not 1 <= size <= MAX_GIB:
+            raise invalid(f"Volume of {size}GiB is not from 1 to {MAX_GIB}GiB.")
+        if encrypted and not kms_key_id:
+            kms_key_id = default_key(self.region_name, self.account_id)
+        return self.add_volume(
+            NewVolume(
+                size=size,
+                zone=zone_name,
+                volume_type=kind,
+                snapshot_id=snapshot_id,
+                encrypted=encrypted,
+                kms_key_id=kms_key_id,
+                iops=iops,
+                throughput=throughput,
+                multi_attach=bool(multi_attach_enabled),
+            )
+        )
+
+    def _of_snapshot(
+        self, snapshot_id: str, size: int | None, encrypted: bool, key: str | None
+    ) -> tuple[int, bool, str | None]:
+        snapshot = self.get_snapshot(snapshot_id)  # type: ignore[attr-defined]
+        if snapshot.status != "completed":
+            raise ApiError(
+                "IncorrectState",
+                f"Snapshot {snapshot_id} is not in the 'completed' state, but {snapshot.status}.",
+            )
+        if snapshot.storage_tier == "archive":
+            raise ApiError("IncorrectState", f"Snapshot {snapshot_id} is archived.")
+        if size is not None and size < snapshot.volume_size:
+            raise invalid(
+                f"The volume size {size} is smaller than snapshot {snapshot_id}'s, "
+                f"which is {snapshot.volume_size}."
+            )
+        if snapshot.encrypted:
+            encrypted, key = True, key or snapshot.kms_key_id
+        return size or snapshot.volume_size, encrypted, key
+
+    def get_volume(self, volume_id: str) -> Any:
+        """Answers a volume by its id.
+
+        :raises ApiError: ``InvalidVolume.NotFound``
+        """
+        volume = self.volumes.get(volume_id)
+        if volume is None:
+            raise ApiError("InvalidVolume.NotFound", f"The volume '{volume_id}' does not exist.")
+        return volume
+
+    def describe_volumes(
+        self, volume_ids: Sequence[str] | None = None, filters: Any = None
+    ) -> list[Any]:
+        """Answers all volumes, or those of some ids."""
+        if volume_ids:
+            return [self.get_volume(each) for each in dict.fromkeys(volume_ids)]
+        return list(self.volumes.values())
+
+    def attach_volume(
+        self,
+        volume_id: str,
+        instance_id: str,
+        device_path: str,
+        delete_on_termination: bool = False,
+    ) -> Any:
+        """Attaches a volume: the one place where that happens.
+
+        :raises ApiError: in use, another zone, a device taken, an instance that is gone
+        """
+        volume = self.get_volume(volume_id)
+        instance = self.get_instance(instance_id)  # type: ignore[attr-defined]
+        if volume.attachment:
+            raise ApiError("VolumeInUse", f"{volume_id} is already attached to an instance")
+        if instance.state not in ("running", "stopped"):
+            raise ApiError(
+                "IncorrectState", f"Instance '{instance_id}' is not 'running' or 'stopped'."
+            )
+        if volume.availability_zone != instance.availability_zone:
+            raise ApiError(
+                "InvalidVolume.ZoneMismatch",
+                f"The volume '{volume_id}' is not in the same availability zone as instance "
+                f"'{instance_id}'",
+            )
+        if not device_path:
+            raise ApiError("MissingParameter", "The request must contain the parameter device")
+        if device_path in instance.block_device_mapping:
+            raise invalid(
+                f"Invalid value '{device_path}' for unixDevice. Attachment point {device_path} "
+                "is already in use"
+            )
+        attachment = super().attach_volume(  # type: ignore[misc]
+            volume_id, instance_id, device_path, delete_on_termination
+        )
+        if self.world.hosts is not None:
+            self.world.hosts.attached(instance, volume_id, device_path)
+        return attachment
+
+    def detach_volume(
+        self, volume_id: str, instance_id: str | None = None, device_path: str | None = None
+    ) -> Any:
+        """Detaches a volume: the one place where that happens."""
+        volume = self.get_volume(volume_id)
+        if not volume.attachment:
+            raise ApiError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
+        holder = volume.attachment.instance.id
+        if instance_id not in (None, holder) or device_path not in (
+            None,
+            volume.attachment.device,
+        ):
+            raise ApiError(
+                "InvalidAttachment.NotFound",
+                f"The volume '{volume_id}' is not attached to instance '{instance_id}' "
+                f"as device '{device_path}'.",
+            )
+        attachment = volume.attachment
+        hosts = self.world.hosts
+        if hosts is not None and not hosts.detach(attachment.instance, volume_id):
+            attachment.status = "busy"
+            return attachment
+        return super().detach_volume(volume_id, holder, attachment.device)  # type: ignore[misc]
+
+    def detach_those_busy(self) -> None:
+        """Detaches volumes whose detaching had to wait until they were no longer in use."""
+        for volume in list(self.volumes.values()):
+            if volume.attachment and volume.attachment.status == "busy":
+                self.detach_volume(volume.id)
+
+    def delete_volume(self, volume_id: str) -> Any:
+        """Deletes a volume that is not attached."""
+        volume = self.get_volume(volume_id)
+        if volume.attachment:
+            raise ApiError(
+                "VolumeInUse",
+                f"Volume {volume_id} is currently attached to {volume.attachment.instance.id}",
+            )
+        self.tags.pop(volume_id, None)  # type: ignore[attr-defined]
+        if self.world.hosts is not None:
+            self.world.hosts.deleted(volume_id)
+        return self.volumes.pop(volume_id)

@@ -1,0 +1,86 @@
+"""Faults by rule: the nth call of an action fails, is dropped, or hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ec2_sandbox.errors import STATUS_OF_CODE, ApiError, SandboxError
+
+EFFECTS = ("error", "error_after", "drop_before", "drop_after", "hang")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One rule. What it means is told by :meth:`ec2_sandbox.client.Sandbox.fault`."""
+
+    action: str
+    effect: str
+    nth: int = 1
+    count: int | None = 1
+    region: str | None = None
+    where: Mapping[str, str] | None = None
+    code: str | None = None
+    message: str | None = None
+    status: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.effect not in EFFECTS:
+            raise SandboxError(f"fault: effect {self.effect!r} is none of {', '.join(EFFECTS)}")
+        if self.nth < 1 or (self.count is not None and self.count < 1):
+            raise SandboxError("fault: nth and count are counted from 1")
+        if self.effect == "hang" and not self.seconds:
+            raise SandboxError("fault: a hang needs seconds")
+        if self.effect == "error" and not self.code:
+            raise SandboxError("fault: an error needs a code")
+
+    def matches(self, action: str, region: str, parameters: Mapping[str, str]) -> bool:
+        """Says whether the rule is about this call."""
+        if self.action not in ("*", action) or self.region not in (None, region):
+            return False
+        return all(
+            any(
+                (key == wanted or key.startswith(f"{wanted}.")) and value == str(expected)
+                for key, value in parameters.items()
+            )
+            for wanted, expected in (self.where or {}).items()
+        )
+
+    def error(self) -> ApiError:
+        """Makes the error that the rule answers."""
+        code = self.code or "InternalError"
+        status = self.status or STATUS_OF_CODE.get(code)
+        return ApiError(code, self.message or f"{code}, by a rule of the sandbox.", status)
+
+
+class Faults:
+    """The rules in force, and how many calls each has seen."""
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[Fault, list[int]]] = []
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> None:
+        """Puts a rule in force; its calls are counted from now on."""
+        with self._lock:
+            self._rules.append((fault, [0]))
+
+    def clear(self) -> None:
+        """Takes all rules out of force."""
+        with self._lock:
+            self._rules.clear()
+
+    def next(self, action: str, region: str, parameters: Mapping[str, str]) -> Fault | None:
+        """Counts this call in every rule that is about it; answers the first that strikes."""
+        struck = None
+        with self._lock:
+            for fault, seen in self._rules:
+                if not fault.matches(action, region, parameters):
+                    continue
+                seen[0] += 1
+                last = None if fault.count is None else fault.nth + fault.count - 1
+                if seen[0] >= fault.nth and (last is None or seen[0] <= last):
+                    struck = struck or fault
+        return struck

@@ -1,0 +1,58 @@
+"""STS and SSM at the same endpoint, answered by moto."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ec2_sandbox.corrections.parameters import answer_parameters
+from ec2_sandbox.dispatch import JSON, Request, Response
+from ec2_sandbox.errors import ApiError
+
+if TYPE_CHECKING:
+    from ec2_sandbox.world import World
+
+
+def answer(world: World, request: Request) -> Response:
+    """Answers a call to a service other than EC2.
+
+    :raises ApiError: no such service here
+    """
+    if request.service == "ssm":
+        asked = json.loads(request.body or b"{}")
+        found = answer_parameters(request.region, request.action, asked)
+        if found is not None:
+            return Response(400 if "__type" in found else 200, json.dumps(found).encode(), JSON)
+    if request.service == "sts":
+        session = world.roles.session(request.access_key, world.clock.now())
+        if request.action == "AssumeRole":
+            return Response(200, world.roles.assume(world, request.flat).encode())
+        if session and request.action == "GetCallerIdentity":
+            return Response(200, world.roles.caller(session).encode())
+    response_class = _response_class(world, request.service)
+    from moto.core.request import Request as MotoRequest
+
+    url = f"https://{request.service}.{request.region}.amazonaws.com{request.path}"
+    moto_request = MotoRequest.from_primitives("POST", url, dict(request.headers), request.body)
+    with world.lock:
+        try:
+            status, headers, body = response_class.dispatch(moto_request, url, moto_request.headers)
+        except NotImplementedError:
+            raise ApiError("InvalidAction", f"{request.action} is not in the sandbox.") from None
+    content_type = headers.get("Content-Type") or headers.get("content-type") or "text/xml"
+    return Response(status, body if isinstance(body, bytes) else body.encode(), content_type)
+
+
+def _response_class(world: World, service: str) -> Any:
+    if service == "sts":
+        from moto.sts.responses import TokenResponse as Chosen
+    elif service == "ssm":
+        from moto.ssm.responses import SimpleSystemManagerResponse as Chosen
+    elif service == "iam":
+        from moto.iam.responses import IamResponse as Chosen
+    else:
+        raise ApiError("UnrecognizedClientException", f"The sandbox has no {service}.")
+    from ec2_sandbox.corrections import use_clock
+
+    use_clock(world.clock.now)
+    return Chosen

@@ -1,0 +1,78 @@
+"""Back up EC2 instances by EBS snapshots, and thin the snapshots out. The public helpers.
+
+>>> from snapback import create_snapshot, get_relevant_snapshots, get_region_conn
+
+Each is loaded when it is first asked for, so that importing this package costs nothing. The tasks
+for a fabfile are in :mod:`snapback.tasks`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snapback.backup import backup_instance, backup_instances_by_tag, create_snapshot
+    from snapback.catalog import get_oldest_replica, get_relevant_snapshots
+    from snapback.core.retention import Policy
+    from snapback.core.retention import plan as plan_retention
+    from snapback.errors import SnapbackError
+    from snapback.replication import rsync_all_regions, rsync_region, rsync_snapshot
+    from snapback.replication import rsync_all_regions as replicate_all_regions
+    from snapback.replication import rsync_region as replicate_region
+    from snapback.replication import rsync_snapshot as replicate_snapshot
+    from snapback.runtime import get_region_conn
+    from snapback.trim import delete_broken_snapshots, trim_snapshots
+
+__all__ = [
+    "Policy",
+    "SnapbackError",
+    "backup_instance",
+    "backup_instances_by_tag",
+    "create_snapshot",
+    "delete_broken_snapshots",
+    "get_oldest_replica",
+    "get_region_conn",
+    "get_relevant_snapshots",
+    "plan_retention",
+    "replicate_all_regions",
+    "replicate_region",
+    "replicate_snapshot",
+    "rsync_all_regions",
+    "rsync_region",
+    "rsync_snapshot",
+    "trim_snapshots",
+]
+
+_HOMES = {
+    "Policy": ("snapback.core.retention", "Policy"),
+    "SnapbackError": ("snapback.errors", "SnapbackError"),
+    "backup_instance": ("snapback.backup", "backup_instance"),
+    "backup_instances_by_tag": ("snapback.backup", "backup_instances_by_tag"),
+    "create_snapshot": ("snapback.backup", "create_snapshot"),
+    "delete_broken_snapshots": ("snapback.trim", "delete_broken_snapshots"),
+    "get_oldest_replica": ("snapback.catalog", "get_oldest_replica"),
+    "get_region_conn": ("snapback.runtime", "get_region_conn"),
+    "get_relevant_snapshots": ("snapback.catalog", "get_relevant_snapshots"),
+    "plan_retention": ("snapback.core.retention", "plan"),
+    "replicate_all_regions": ("snapback.replication", "rsync_all_regions"),
+    "replicate_region": ("snapback.replication", "rsync_region"),
+    "replicate_snapshot": ("snapback.replication", "rsync_snapshot"),
+    "rsync_all_regions": ("snapback.replication", "rsync_all_regions"),
+    "rsync_region": ("snapback.replication", "rsync_region"),
+    "rsync_snapshot": ("snapback.replication", "rsync_snapshot"),
+    "trim_snapshots": ("snapback.trim", "trim_snapshots"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,316 @@
+"""Backing up: one volume, one instance, or all instances with the earmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from snapback import consistency, fanout, room
+from snapback.backed_up import outcome_failed, outcome_of, outcome_planned
+from snapback.core import record
+from snapback.core.freeze_plan import FreezePlan
+from snapback.core.model import Instance, Place, Snapshot, Volume
+from snapback.core.outcome import Outcome, Word
+from snapback.core.set_plan import (
+    Earmark,
+    SetPlan,
+    new_set_id,
+    own_tags_of_one,
+    plan_set,
+    record_of_one,
+    tags_of_one,
+)
+from snapback.core.tags import SET
+from snapback.ec2.convert import whereabouts
+from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
+from snapback.ec2.regions import check_name
+from snapback.ec2.snapshots import create_one
+from snapback.ec2.volumes import volume_by_id, volumes_of
+from snapback.errors import ItemsFailed, UsageError
+from snapback.runtime import Run, current
+from snapback.ssh.freeze import Terms
+from snapback.taking import Taken, see_through, take_set
+
+
+def create_snapshot(
+    vol: Any,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    synchronously: bool = True,
+    consistent: bool = False,
+) -> Snapshot:
+    """Take a snapshot of one volume and answer it.
+
+    :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
+    :param description: by default the record. One of your own means that the snapshot has no
+        record: it is not trimmed and not replicated.
+    :param tags: by default cloned from the volume and from its instance, whose tags win.
+    :param synchronously: wait for completion, up to ``minutes_for_snap``. A snapshot that ends in
+        ``error`` is deleted and taken again, three times at most.
+    :param consistent: freeze the volume's file systems meanwhile. Where that can't be, the snapshot
+        is taken all the same, unless ``require_consistent``; its ``consistency`` tells.
+    :raises UsageError: ``vol`` is no volume or isn't there.
+    :raises HostError: it can't be consistent, and ``require_consistent``: nothing was taken.
+    :raises LeftFrozen: a file system may be left frozen; says where, and what to do.
+    :raises SnapshotFailed: it ended in ``error`` each time.
+    :raises SnapshotTimeout: it is still pending; it was not deleted.
+    :raises ApiError: EC2 refuses.
+
+    Source: CreateSnapshot, DescribeVolumes, DescribeInstances.
+    """
+    run = current()
+    region, volume_id = whereabouts(vol, "volume")
+    place = Place(region)
+    volume = volume_by_id(run.conn(place), place, volume_id)
+    instance = None
+    if volume.instance_id:
+        instance = instance_by_id(run.conn(place), place, volume.instance_id)
+    consistent = consistency.wanted(run, instance, consistent)
+    (result,) = room.take_all(
+        run,
+        place,
+        [volume],
+        lambda one: _take_one(run, one, instance, description, tags, consistent=consistent),
+    )
+    if not result.value:
+        raise result.error or AssertionError
+    taken = result.value
+    if synchronously:
+        (taken,) = see_through(run, place, [taken])
+    if taken.error:
+        raise taken.error
+    return taken.snapshots[0]
+
+
+def _take_one(
+    run: Run,
+    volume: Volume,
+    instance: Instance | None,
+    description: str,
+    tags: Mapping[str, str] | None,
+    *,
+    consistent: bool,
+) -> Taken:
+    place = volume.place
+    if tags is None:
+        all_tags = tags_of_one(volume, instance, earmark(run), run.run_id)
+    else:
+        all_tags = {**tags, **own_tags_of_one(run.run_id, new_set_id())}
+
+    def make(conn: Any) -> list[dict[str, Any]]:
+        taken_at = run.now(place)
+        text = description or record.describe(record_of_one(volume, instance, taken_at))
+        return create_one(conn, volume.volume_id, text, all_tags)
+
+    order = consistency.Order(place, [volume], all_tags[SET], "CreateSnapshot", make)
+    with room.named(run, place, [volume]):
+        still = consistency.take(run, order, instance, consistent=consistent)
+    return Taken(
+        snapshots=still.snapshots,
+        again=lambda: _take_one(run, volume, instance, description, tags, consistent=consistent),
+        problems=still.problems,
+        error=still.error,
+    )
+
+
+def backup_instance(
+    region_name: str,
+    instance_id: str | None = None,
+    instance: Any = None,
+    synchronously: bool = False,
+    consistent: bool = False,
+) -> list[Snapshot]:
+    """Take snapshots of all volumes of an instance, at one instant, and answer them.
+
+    :param region_name: where the instance is; may be contracted.
+    :param instance_id: either this or ``instance``.
+    :param instance: an :class:`~snapback.core.model.Instance` or boto3's resource.
+    :param synchronously: wait for completion, as :func:`create_snapshot` does.
+    :param consistent: freeze the file systems meanwhile. Where that can't be, the snapshots are
+        taken all the same, unless ``require_consistent``, and that counts as less than asked.
+    :raises UsageError: not exactly one of the two is given; there is no such instance.
+    :raises ItemsFailed: not all was done; its ``outcomes`` say what was.
+
+    Source: CreateSnapshots; one call takes all volumes.
+    """
+    run = current()
+    outcomes, snapshots = back_up_instance(
+        run, region_name, instance_id, instance, synchronously, consistent
+    )
+    if any(outcome.exit_code for outcome in outcomes):
+        raise ItemsFailed(outcomes)
+    return snapshots
+
+
+def backup_instances_by_tag(
+    region_name: str | None = None,
+    tag_name: str | None = None,
+    tag_value: str | None = None,
+    synchronously: bool = False,
+    consistent: bool = False,
+) -> list[Outcome]:
+    """Back up all instances with a tag, running or stopped; answer what became of each.
+
+    :param region_name: may be contracted; ``None``: all regions in use.
+    :param tag_name: ``None``: the configured earmark.
+    :param tag_value: ``None``: the configured one.
+    :param synchronously: wait for completion, as :func:`create_snapshot` does.
+    :param consistent: freeze the file systems meanwhile. Where that can't be, the snapshots are
+        taken all the same, unless ``require_consistent``, and that counts as less than asked.
+    :raises ItemsFailed: not all went well; its ``outcomes`` say what became of every instance.
+    :raises CredentialsError: and other refusals: nothing was done.
+
+    Source: DescribeInstances, DescribeVolumes, CreateSnapshots, CreateTags.
+    """
+    outcomes = back_up_by_tag(
+        current(), region_name, tag_name, tag_value, synchronously, consistent
+    )
+    if any(outcome.exit_code for outcome in outcomes):
+        raise ItemsFailed(outcomes)
+    return outcomes
+
+
+def back_up_instance(
+    run: Run,
+    region_name: str,
+    instance_id: str | None,
+    instance: Any,
+    synchronously: bool = False,
+    consistent: bool = False,
+    dry_run: bool = False,
+) -> tuple[list[Outcome], list[Snapshot]]:
+    """Back up one instance; answer what became of it, and its snapshots.
+
+    :raises UsageError: as :func:`backup_instance`.
+    """
+    check_name(region_name)
+    if (instance_id is None) == (instance is None):
+        raise UsageError("expected exactly one of instance_id and instance")
+    if instance is not None and not isinstance(instance, str):
+        region, instance_id = whereabouts(instance, "instance")
+        if region != run.region(region_name):
+            raise UsageError(f"{instance_id} is in {region}, not in {run.region(region_name)}")
+    wanted = check_id(instance_id or instance)
+    place = Place(run.region(region_name))
+    found = instance_by_id(run.conn(place), place, wanted)
+    plans = _plan(run, place, [found])
+    if dry_run:
+        return _foresee(run, plans, consistent), []
+    return _take(run, place, plans, synchronously, consistent)
+
+
+def back_up_by_tag(
+    run: Run,
+    region_name: str | None,
+    tag_name: str | None,
+    tag_value: str | None,
+    synchronously: bool = False,
+    consistent: bool = False,
+    dry_run: bool = False,
+) -> list[Outcome]:
+    """Back up all instances with a tag, regions side by side; answer what became of each.
+
+    :raises Refused: nothing was done.
+    """
+    name = run.settings.tag_name if tag_name is None else tag_name
+    value = run.settings.tag_value if tag_value is None else tag_value
+    if not name:
+        raise UsageError("the tag's name is empty: expected one like Earmarking")
+    places = run.places(region_name)
+    results = fanout.each(
+        places,
+        lambda place: back_up_place(run, place, name, value, synchronously, consistent, dry_run),
+        workers=len(places),
+        stop=run.stop,
+    )
+    fanout.refuse_if_all_refused(results)
+    outcomes = []
+    for result in results:
+        outcomes += result.value or []
+        if result.error:
+            outcomes.append(outcome_failed(str(result.item), str(result.item), result.error))
+    if not outcomes:
+        regions = ", ".join(str(place) for place in places)
+        outcomes.append(
+            Outcome(
+                subject=f"{name}={value}",
+                word=Word.FAILED,
+                explanation=f"no instance in {regions} has the tag {name}={value}",
+            )
+        )
+    return outcomes
+
+
+def back_up_place(
+    run: Run,
+    place: Place,
+    tag_name: str,
+    tag_value: str,
+    synchronously: bool,
+    consistent: bool,
+    dry_run: bool,
+) -> list[Outcome]:
+    """Back up the instances with a tag at one place; answer what became of each."""
+    instances = instances_by_tag(run.conn(place), place, tag_name, tag_value)
+    instances.sort(key=lambda instance: (instance.name, instance.instance_id))
+    plans = _plan(run, place, instances)
+    if dry_run:
+        return _foresee(run, plans, consistent)
+    return _take(run, place, plans, synchronously, consistent)[0]
+
+
+def earmark(run: Run) -> Earmark:
+    """Answer the names of the tags that steer backups, the most important to clone first."""
+    settings = run.settings
+    return Earmark(
+        exclude_tag=settings.exclude_tag,
+        first=(settings.tag_name, settings.retention_tag, "Name"),
+    )
+
+
+def _plan(run: Run, place: Place, instances: Sequence[Instance]) -> list[SetPlan]:
+    volumes = volumes_of(run.conn(place), place, instances)
+    return [plan_set(instance, volumes, earmark(run), run.run_id) for instance in instances]
+
+
+def _foresee(run: Run, plans: Sequence[SetPlan], consistent: bool) -> list[Outcome]:
+    """Answer what would be taken, and what would be frozen meanwhile. Changes nothing."""
+
+    def look(plan: SetPlan) -> tuple[FreezePlan, Terms] | None:
+        asked = consistency.wanted(run, plan.instance, consistent)
+        if not (asked and plan.volumes and plan.instance.state != "stopped"):
+            return None
+        with run.freeze_slots:
+            return consistency.foresee(run, plan.instance, plan.volumes)
+
+    results = fanout.each(plans, look, workers=run.settings.workers, stop=run.stop)
+    return [outcome_planned(result.item, result.value, result.error) for result in results]
+
+
+def _take(
+    run: Run, place: Place, plans: Sequence[SetPlan], synchronously: bool, consistent: bool
+) -> tuple[list[Outcome], list[Snapshot]]:
+    """Take the planned sets; answer what became of each, in their order, and all snapshots."""
+
+    def take(plan: SetPlan) -> Taken | None:
+        asked = consistency.wanted(run, plan.instance, consistent)
+        return take_set(run, plan, consistent=asked) if plan.volumes else None
+
+    run.progress.expect(len(plans), "backing up")
+    results = room.take_all(
+        run,
+        place,
+        plans,
+        take,
+        on_done=lambda _: run.progress.done(),
+    )
+    taken = [result.value for result in results if result.value]
+    if synchronously:
+        seen = iter(see_through(run, place, taken))
+        results = [
+            fanout.Result(result.item, next(seen), result.error) if result.value else result
+            for result in results
+        ]
+    outcomes = [outcome_of(result.item, result.value, result.error) for result in results]
+    snapshots = [s for result in results if result.value for s in result.value.snapshots]
+    return outcomes, snapshots

@@ -1,0 +1,35 @@
+"""The settings: read from YAML, validated as a whole, each with a default.
+
+The file is the first of: ``$SNAPBACK_CONFIG``; ``snapback.yaml`` beside the fabfile, or in the
+current folder; ``~/.config/snapback/config.yaml``; ``/etc/snapback/config.yaml``. None is fine.
+Credentials are never in it: they come from the AWS chain.
+"""
+
+from snapback.config.check import Check, CheckOverride
+from snapback.config.freeze import Freeze
+from snapback.config.hosts import HostSettings, Login, Override, Ssh
+from snapback.config.reading import QUIET_VARIABLE, VARIABLE, Loaded, find, load
+from snapback.config.replication import Replication
+from snapback.config.retention import Retention
+from snapback.config.settings import Region, Settings
+from snapback.config.temporary import Temporary
+
+__all__ = [
+    "QUIET_VARIABLE",
+    "VARIABLE",
+    "Check",
+    "CheckOverride",
+    "Freeze",
+    "HostSettings",
+    "Loaded",
+    "Login",
+    "Override",
+    "Region",
+    "Replication",
+    "Retention",
+    "Settings",
+    "Ssh",
+    "Temporary",
+    "find",
+    "load",
+]

@@ -1,0 +1,147 @@
+"""Finding the configuration, reading it, and telling every problem in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from snapback.config.fields import Strict
+from snapback.config.settings import Settings
+from snapback.errors import ConfigError
+
+VARIABLE = "SNAPBACK_CONFIG"
+QUIET_VARIABLE = "SNAPBACK_QUIET"
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+class Loaded(Strict):
+    """The settings in force and where they came from.
+
+    :ivar path: the file they were read from, or ``None``.
+    :ivar quiet_by_environment: whether ``$SNAPBACK_QUIET`` decided about ``quiet``.
+    """
+
+    settings: Settings
+    path: Path | None = None
+    quiet_by_environment: bool = False
+
+
+def find(fabfile_folder: Path | None = None) -> Path | None:
+    """Answer the configuration file to read, or ``None``.
+
+    :raises ConfigError: ``$SNAPBACK_CONFIG`` names a file that isn't there.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        path = _at_home(named)
+        if path is None or not _is_there(path):
+            raise ConfigError(f"{VARIABLE}={named}: there is no such file")
+        return path
+    return next((path for path in _places(fabfile_folder) if _is_there(path)), None)
+
+
+def _places(fabfile_folder: Path | None) -> Iterator[Path]:
+    if fabfile_folder:
+        yield fabfile_folder / "snapback.yaml"
+    yield Path("snapback.yaml").absolute()
+    home = _at_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
+    if home:
+        yield home / "snapback" / "config.yaml"
+    yield Path("/etc/snapback/config.yaml")
+
+
+def _at_home(path: str) -> Path | None:
+    """Answer a path with its ``~`` written out; ``None`` where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return None
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is such a file.
+
+    :raises ConfigError: that can't be seen: to go on without it would be to delete by the defaults.
+    """
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be looked for: {error.strerror}") from None
+
+
+def load(path: Path | None) -> Loaded:
+    """Read and validate the settings.
+
+    :raises ConfigError: names every problem with its path.
+    """
+    said = _read(path) if path else {}
+    quiet = os.environ.get(QUIET_VARIABLE)
+    if quiet is not None:
+        if quiet.lower() not in _TRUE | _FALSE:
+            raise ConfigError(f"{QUIET_VARIABLE}={quiet}: expected 1 or 0")
+        said = {**said, "quiet": quiet.lower() in _TRUE}
+    try:
+        settings = Settings.model_validate(said)
+    except ValidationError as error:
+        raise ConfigError(_in_words(error, path)) from None
+    return Loaded(settings=settings, path=path, quiet_by_environment=quiet is not None)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        said = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: isn't YAML: {' '.join(str(error).split())}") from None
+    if said is None:
+        return {}
+    if not isinstance(said, dict):
+        raise ConfigError(f"{path}: expected settings (name: value), found {said!r:.40}")
+    return said
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, of which PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _in_words(error: ValidationError, path: Path | None) -> str:
+    """Answer every problem, each with its path, a line each."""
+    where = path or f"${QUIET_VARIABLE}"
+    return "\n".join(
+        f"{where}: {_key_path(problem['loc'])}: {_problem(problem)}" for problem in error.errors()
+    )
+
+
+def _key_path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part != "[key]") or "(the file)"
+
+
+def _problem(problem: Any) -> str:
+    kind, given = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return "there is no such setting"
+    advice = ""
+    if kind == "string_type" and isinstance(given, (bool, int, float)):
+        advice = "; put it in quotes"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{message}, is {given!r:.60}{advice}"

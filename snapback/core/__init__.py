@@ -1,0 +1,1 @@
+"""What snapback decides by: pure, and knowing nothing of the outside."""

@@ -1,0 +1,227 @@
+"""What a destination lacks: a pure comparison of the snapshots here and there.
+
+What is replicated is of each volume its latest snapshot, and with it the whole set that it belongs
+to, so that the destination has the instance's volumes as they were at one instant. A snapshot
+without a set is a set of one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from snapback.core.model import Place, Record, Snapshot
+
+Identity = tuple[str, str, datetime]
+Timeline = tuple[str, str]
+Members = Sequence[Snapshot]
+_COUNTED = ("pending", "completed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One snapshot that is to be replicated.
+
+    :ivar source: completed, with a record.
+    :ivar base: the newest completed replica of the same volume in the destination, if any.
+    """
+
+    source: Snapshot
+    destination: Place
+    base: Snapshot | None = None
+
+    @property
+    def record(self) -> Record:
+        """The record of the source, and of the replica."""
+        assert self.source.record is not None
+        return self.source.record
+
+
+@dataclass(frozen=True)
+class Known:
+    """A snapshot of which there is a replica already, completed or on its way."""
+
+    source: Snapshot
+    replica: Snapshot
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The latest set of some volumes, which isn't completed yet.
+
+    :ivar pending: all its members that the destination lacks.
+    :ivar instead: what is to be replicated where it doesn't complete in time: what is lacking of
+        the newest completed sets.
+    """
+
+    pending: tuple[Step, ...]
+    instead: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationPlan:
+    """What is to be replicated from one place into another.
+
+    :ivar steps: what can be begun at once, oldest first.
+    :ivar waiting: what has to complete before.
+    :ivar known: what need not be replicated.
+    :ivar broken: replicas of what is lacking that ended in ``error``.
+    """
+
+    source: Place
+    destination: Place
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    known: tuple[Known, ...] = ()
+    broken: tuple[Snapshot, ...] = ()
+
+    @property
+    def lacking(self) -> list[Snapshot]:
+        """What the destination lacks, oldest first, also what is pending in the source."""
+        waiting = [step for one in self.waiting for step in one.pending]
+        return sorted((step.source for step in (*self.steps, *waiting)), key=by_age)
+
+
+def plan_replication(
+    source: Place,
+    destination: Place,
+    here: Iterable[Snapshot],
+    there: Iterable[Snapshot],
+) -> ReplicationPlan:
+    """Decide what is to be replicated.
+
+    A replica is known by its record's identity, never by the bytes of its description. One that is
+    pending is being replicated, and isn't lacking either; one in ``error`` is none. Nothing goes
+    back to the region where it was taken.
+
+    :param here: the source's snapshots.
+    :param there: all of the destination's.
+    """
+    view = View(destination, there)
+    sets = _sets(_once(here, but_of=destination.region))
+    latest = _distinct(_latest_of_each_volume(sets).values())
+    completed = _latest_of_each_volume(members for members in sets if _completed(members))
+    steps = view.steps(s for members in latest if _completed(members) for s in members)
+    waiting = [
+        Waiting(view.steps(members), view.steps(_instead_of(members, completed)))
+        for members in latest
+        if not _completed(members)
+    ]
+    waiting = [one for one in waiting if one.pending]
+    to_come = [*steps, *(step for one in waiting for step in (*one.pending, *one.instead))]
+    return ReplicationPlan(
+        source=source,
+        destination=destination,
+        steps=steps,
+        waiting=tuple(waiting),
+        known=tuple(view.known(snapshot for one in latest for snapshot in one)),
+        broken=tuple(view.broken({step.record.identity for step in to_come})),
+    )
+
+
+class View:
+    """The snapshots of a destination, as replicas of others."""
+
+    def __init__(self, destination: Place, there: Iterable[Snapshot]) -> None:
+        self._destination = destination
+        self._replicas: dict[Identity, Snapshot] = {}
+        self._broken: list[tuple[Identity, Snapshot]] = []
+        self._newest: dict[Timeline, Snapshot] = {}
+        for snapshot in sorted((s for s in there if s.record), key=by_age):
+            record = record_of(snapshot)
+            if snapshot.state == "error":
+                self._broken.append((record.identity, snapshot))
+            elif snapshot.state == "completed":
+                self._newest[record.timeline] = snapshot
+            if snapshot.state in _COUNTED:
+                self._replicas.setdefault(record.identity, snapshot)
+
+    def replica_of(self, snapshot: Snapshot) -> Snapshot | None:
+        """Answer the replica of a snapshot, completed or pending."""
+        return self._replicas.get(record_of(snapshot).identity)
+
+    def newest_of(self, snapshot: Snapshot) -> Snapshot | None:
+        """Answer the newest completed snapshot of the same volume."""
+        return self._newest.get(record_of(snapshot).timeline)
+
+    def newer_than(self, snapshot: Snapshot) -> Snapshot | None:
+        """Answer the newest completed snapshot of the same volume, if it is newer than this."""
+        newest = self.newest_of(snapshot)
+        if newest and record_of(newest).taken_at > record_of(snapshot).taken_at:
+            return newest
+        return None
+
+    def step(self, snapshot: Snapshot) -> Step:
+        """Answer the step that replicates a snapshot."""
+        return Step(source=snapshot, destination=self._destination, base=self.newest_of(snapshot))
+
+    def steps(self, snapshots: Iterable[Snapshot]) -> tuple[Step, ...]:
+        """Answer the steps that replicate what is lacking of these, oldest first."""
+        return tuple(self.step(s) for s in sorted(snapshots, key=by_age) if not self.replica_of(s))
+
+    def known(self, snapshots: Iterable[Snapshot]) -> list[Known]:
+        """Answer which of these need not be replicated, oldest first."""
+        found = ((s, self.replica_of(s)) for s in sorted(snapshots, key=by_age))
+        return [Known(snapshot, replica) for snapshot, replica in found if replica]
+
+    def broken(self, identities: Collection[Identity]) -> list[Snapshot]:
+        """Answer the broken replicas of some identities."""
+        return [snapshot for identity, snapshot in self._broken if identity in identities]
+
+
+def _once(snapshots: Iterable[Snapshot], but_of: str) -> list[Snapshot]:
+    """Answer the snapshots that count, one of each identity: a completed one before a pending."""
+    found: dict[Identity, Snapshot] = {}
+    counted = [s for s in snapshots if s.record and s.state in _COUNTED]
+    for snapshot in sorted(counted, key=lambda s: (s.state != "completed", by_age(s))):
+        if record_of(snapshot).region != but_of:
+            found.setdefault(record_of(snapshot).identity, snapshot)
+    return sorted(found.values(), key=by_age)
+
+
+def _sets(snapshots: Iterable[Snapshot]) -> list[Members]:
+    found: dict[tuple[str, str], list[Snapshot]] = defaultdict(list)
+    for snapshot in snapshots:
+        found[record_of(snapshot).region, snapshot.set_id or snapshot.snapshot_id].append(snapshot)
+    return list(found.values())
+
+
+def _latest_of_each_volume(sets: Iterable[Members]) -> dict[Timeline, Members]:
+    """Answer for each volume the set that its latest snapshot belongs to."""
+    latest: dict[Timeline, tuple[Snapshot, Members]] = {}
+    for members in sets:
+        for snapshot in members:
+            timeline = record_of(snapshot).timeline
+            if timeline not in latest or by_age(latest[timeline][0]) < by_age(snapshot):
+                latest[timeline] = snapshot, members
+    return {timeline: members for timeline, (_, members) in latest.items()}
+
+
+def _distinct(sets: Iterable[Members]) -> list[Members]:
+    """Answer each set once, the oldest first."""
+    found = {members[0].snapshot_id: members for members in sets}
+    return sorted(found.values(), key=lambda members: by_age(members[0]))
+
+
+def _instead_of(pending: Members, completed: Mapping[Timeline, Members]) -> list[Snapshot]:
+    """Answer the newest completed sets of the volumes of a pending one."""
+    timelines = [record_of(snapshot).timeline for snapshot in pending]
+    sets = _distinct(completed[timeline] for timeline in timelines if timeline in completed)
+    return [snapshot for members in sets for snapshot in members]
+
+
+def _completed(members: Iterable[Snapshot]) -> bool:
+    return all(snapshot.state == "completed" for snapshot in members)
+
+
+def by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:
+    """Answer the key by which snapshots are sorted, oldest first."""
+    return record_of(snapshot).taken_at, snapshot.started_at, snapshot.snapshot_id
+
+
+def record_of(snapshot: Snapshot) -> Record:
+    """Answer the record of a snapshot that has one."""
+    assert snapshot.record is not None
+    return snapshot.record

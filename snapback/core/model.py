@@ -1,0 +1,160 @@
+"""What EC2 answers, as plain values that can't change. All of snapback speaks in these."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
+
+Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """An account's part of a region.
+
+    :ivar region: ``"eu-west-1"``.
+    :ivar account: the account's name in the configuration; empty for the one of the AWS chain.
+    """
+
+    region: str
+    account: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.account}:{self.region}" if self.account else self.region
+
+
+class Consistency(IntEnum):
+    """How good the data in a snapshot are; more is better.
+
+    What isn't known counts as ``CRASH``: as if the power had failed at that instant.
+    """
+
+    CRASH = 0
+    FILESYSTEM = 1
+    STOPPED = 2
+    APPLICATION = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a snapshot is a snapshot of.
+
+    :ivar region: where the volume lived.
+    :ivar volume: the volume's id.
+    :ivar taken_at: the instant, aware UTC, whole seconds.
+    :ivar device: EC2's name of the volume's device on its instance (``/dev/sda1``), or ``""``.
+    :ivar instance: the instance's id, or ``""``.
+    :ivar instance_type: ``t3.small``, or ``""``.
+    :ivar architecture: ``x86_64``, or ``""``.
+    :ivar root_device_name: or ``""``.
+    """
+
+    region: str
+    volume: str
+    taken_at: datetime
+    device: str = ""
+    instance: str = ""
+    instance_type: str = ""
+    architecture: str = ""
+    root_device_name: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str, datetime]:
+        """What makes two snapshots copies of the same thing: region, volume and time."""
+        return self.region, self.volume, self.taken_at
+
+    @property
+    def digest(self) -> str:
+        """The identity in 32 hexadecimal digits, the same on every machine."""
+        region, volume, taken_at = self.identity
+        text = f"{region} {volume} {taken_at.astimezone(UTC).isoformat()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def timeline(self) -> tuple[str, str]:
+        """The volume whose history this belongs to: region and volume id."""
+        return self.region, self.volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """An EBS volume. Source: DescribeVolumes."""
+
+    place: Place
+    volume_id: str
+    size_gib: int = 0
+    volume_type: str = ""
+    instance_id: str = ""
+    device_name: str = ""
+    created_at: datetime | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """An EC2 instance with the volumes attached to it. Source: DescribeInstances.
+
+    :ivar launched_at: when it was last started, aware UTC.
+    :ivar public_dns_name: or ``""``, as each address that it doesn't have.
+    :ivar devices: device name -> volume id, of the EBS volumes attached.
+    """
+
+    place: Place
+    instance_id: str
+    state: str = "running"
+    instance_type: str = ""
+    architecture: str = ""
+    root_device_name: str = ""
+    boot_mode: str = ""
+    ena_support: bool = False
+    virtualization_type: str = ""
+    subnet_id: str = ""
+    security_group_ids: tuple[str, ...] = ()
+    key_name: str = ""
+    public_dns_name: str = ""
+    public_ip_address: str = ""
+    private_ip_address: str = ""
+    launched_at: datetime | None = None
+    devices: Mapping[str, str] = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The ``Name`` tag, or ``""``."""
+        return self.tags.get("Name", "")
+
+    @property
+    def root_volume_id(self) -> str:
+        """The id of the volume it boots from, or ``""`` where that isn't EBS."""
+        return self.devices.get(self.root_device_name, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """An EBS snapshot. Source: DescribeSnapshots.
+
+    :ivar volume_id: the volume it was made of; arbitrary for a copy.
+    :ivar started_at: EC2's StartTime; a copy's is its own.
+    :ivar record: what it is a snapshot of, or ``None`` where it is not ours.
+    :ivar source_id: of a replica that snapback made, the snapshot that it was made from.
+    """
+
+    place: Place
+    snapshot_id: str
+    volume_id: str
+    started_at: datetime
+    state: str = "completed"
+    state_message: str = ""
+    progress: str = ""
+    size_gib: int = 0
+    description: str = ""
+    storage_tier: str = "standard"
+    encrypted: bool = False
+    tags: Tags = field(default_factory=dict)
+    record: Record | None = None
+    set_id: str = ""
+    source_id: str = ""
+    consistency: Consistency = Consistency.CRASH

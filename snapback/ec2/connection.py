@@ -1,0 +1,165 @@
+"""The clients: one boto3 Session, one EC2 client a place, made when first asked for, shared."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from snapback.core.model import Place
+from snapback.ec2.calls import AtOncePolicy, RetryPolicy, call, in_our_words
+from snapback.ec2.pace import Paces, Turn, Wait
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 60
+SOME_REGION = "us-east-1"
+
+
+class Clock:
+    """EC2's time in each region, from the ``Date`` header of its answers, not from this machine."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[datetime, float]] = {}
+
+    def observe(self, region: str, date_header: str | None) -> None:
+        """Remember the date of an answer that has just come."""
+        if date_header:
+            self._seen[region] = parsedate_to_datetime(date_header), time.monotonic()
+
+    def now(self, region: str) -> datetime:
+        """Answer EC2's time there, aware UTC; this machine's before the first answer."""
+        if region not in self._seen:
+            return datetime.now(UTC)
+        said, at = self._seen[region]
+        return said.astimezone(UTC) + timedelta(seconds=time.monotonic() - at)
+
+
+class Connections:
+    """Makes the clients and keeps them.
+
+    Retries, timeouts and the size of the pool are ours, never boto3's defaults.
+
+    :param workers: how many calls at the same time a client is made for.
+    :param pause: :class:`~snapback.ec2.calls.RetryPolicy`'s.
+    :param sleep: the same.
+    :param clock: seconds that only grow; paces are measured by them.
+    """
+
+    def __init__(
+        self, workers: int, pause: Wait, sleep: Wait, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.clock = Clock()
+        self._config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            max_pool_connections=workers,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            user_agent_extra="snapback",
+        )
+        self._pause, self._sleep = pause, sleep
+        self._paces = Paces(clock)
+        self._lock = threading.Lock()
+        self._session: boto3.Session | None = None
+        self._clients: dict[tuple[Place, float | None], EC2Client] = {}
+
+    def client(self, place: Place) -> EC2Client:
+        """Answer the place's client.
+
+        :raises CredentialsError: the profile doesn't exist or can't be read.
+        """
+        return self._kept(place, None)
+
+    def client_at_once(self, place: Place, timeout_s: float) -> EC2Client:
+        """Answer a client that makes each call at once, and one attempt only.
+
+        For what must not wait, as while a file system is frozen: hold a :meth:`turn` meanwhile. Ask
+        for the client before; to make one takes its time.
+
+        :param timeout_s: how long to wait for a connection, and then for an answer.
+        """
+        return self._kept(place, timeout_s)
+
+    def turn(self, place: Place, action: str) -> AbstractContextManager[Turn]:
+        """Wait until one call of an action may be sent by :meth:`client_at_once`; hold the right.
+
+        :param action: the API operation, ``"CreateSnapshots"``.
+        :raises Interrupted: the run is asked to stop.
+        """
+        return self._paces.of(place, action).turn(self._pause)
+
+    def _kept(self, place: Place, timeout_s: float | None) -> EC2Client:
+        with self._lock:
+            if (place, timeout_s) not in self._clients:
+                self._clients[place, timeout_s] = self._make("ec2", place, timeout_s)
+            return self._clients[place, timeout_s]
+
+    def close(self) -> None:
+        """Close all connections; a client asked for afterwards is made anew."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def default_region(self) -> str | None:
+        """Answer the region that the AWS chain names (environment, profile), if any."""
+        with self._lock:
+            return self._aws().region_name
+
+    def known_regions(self) -> set[str]:
+        """Answer the regions that this release of boto3 knows of, without a call."""
+        with self._lock:
+            session = self._aws()
+            return {
+                region
+                for partition in session.get_available_partitions()
+                for region in session.get_available_regions("ec2", partition_name=partition)
+            }
+
+    def caller(self) -> str:
+        """Answer the ARN of whoever the credentials belong to. Source: STS GetCallerIdentity."""
+        with self._lock:
+            sts = self._make("sts", Place(self._aws().region_name or SOME_REGION))
+        with closing(sts):
+            return str(call(sts, "get_caller_identity")["Arn"])
+
+    def _aws(self) -> boto3.Session:
+        if self._session is None:
+            try:
+                self._session = boto3.Session()
+            except (BotoCoreError, ClientError) as error:
+                raise in_our_words(error, "Session", "") from error
+        return self._session
+
+    def _make(self, service: Any, place: Place, at_once_s: float | None = None) -> Any:
+        config = self._config
+        if at_once_s is not None:
+            config = config.merge(Config(connect_timeout=at_once_s, read_timeout=at_once_s))
+        try:
+            client = self._aws().client(service, region_name=place.region, config=config)
+        except (BotoCoreError, ClientError, ValueError) as error:
+            raise in_our_words(error, "Session", place.region) from error
+        pace_of = partial(self._paces.of, place)
+        policy = (
+            RetryPolicy(self._pause, self._sleep, pace_of)
+            if at_once_s is None
+            else AtOncePolicy(pace_of)
+        )
+        policy.hook(client.meta.events, service)
+
+        def observe(http_response: Any, **_: Any) -> None:
+            self.clock.observe(place.region, http_response.headers.get("Date"))
+
+        client.meta.events.register(f"after-call.{service}", observe)
+        return client

@@ -1,0 +1,102 @@
+"""Instances, read into :class:`~snapback.core.model.Instance`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from snapback.core.model import Instance, Place
+from snapback.ec2.calls import call, pages
+from snapback.ec2.tags import read_tags
+from snapback.errors import ApiError, UsageError
+
+_ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
+_NOT_ON_ITS_WAY_OUT = ["pending", "running", "stopping", "stopped"]
+
+
+def check_id(instance_id: str) -> str:
+    """Answer an instance's id if it can be one.
+
+    :raises UsageError: it can't.
+    """
+    if isinstance(instance_id, str) and _ID.match(instance_id):
+        return instance_id
+    raise UsageError(f"{instance_id!r} is no instance id: expected one like i-0123456789abcdef0")
+
+
+def instances_by_tag(conn: Any, place: Place, tag_name: str, tag_value: str) -> list[Instance]:
+    """Answer the instances with a tag, less those being terminated. Source: DescribeInstances."""
+    return _instances(conn, place, {"Name": f"tag:{tag_name}", "Values": [tag_value]})
+
+
+def all_instances(conn: Any, place: Place) -> list[Instance]:
+    """Answer all instances at a place, less those being terminated. Source: DescribeInstances."""
+    return _instances(conn, place)
+
+
+def _instances(conn: Any, place: Place, *filters: dict[str, Any]) -> list[Instance]:
+    reservations = pages(
+        conn,
+        "describe_instances",
+        "Reservations",
+        Filters=[*filters, {"Name": "instance-state-name", "Values": _NOT_ON_ITS_WAY_OUT}],
+    )
+    return [_read(place, said) for found in reservations for said in found["Instances"]]
+
+
+def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:
+    """Answer one instance. Source: DescribeInstances.
+
+    :raises UsageError: there is none, or it is being terminated.
+    """
+    answer = call(
+        conn, "describe_instances", Filters=[{"Name": "instance-id", "Values": [instance_id]}]
+    )
+    for reservation in answer["Reservations"]:
+        for said in reservation["Instances"]:
+            if said["State"]["Name"] in _NOT_ON_ITS_WAY_OUT:
+                return _read(place, said)
+    raise UsageError(f"there is no instance {instance_id} in {place}")
+
+
+def console_output(conn: Any, instance_id: str) -> str:
+    """Answer what an instance printed on its console: while it booted, and where EC2 has it, since.
+
+    Source: GetConsoleOutput.
+    """
+    texts = [call(conn, "get_console_output", InstanceId=instance_id).get("Output", "")]
+    try:
+        answer = call(conn, "get_console_output", InstanceId=instance_id, Latest=True)
+    except ApiError as error:
+        if error.code != "UnsupportedOperation":  # Xen instances have no latest
+            raise
+    else:
+        texts.append(answer.get("Output", ""))
+    return "\n".join(texts)
+
+
+def _read(place: Place, said: dict[str, Any]) -> Instance:
+    return Instance(
+        place=place,
+        instance_id=said["InstanceId"],
+        state=said["State"]["Name"],
+        instance_type=said.get("InstanceType", ""),
+        architecture=said.get("Architecture", ""),
+        root_device_name=said.get("RootDeviceName", ""),
+        boot_mode=said.get("CurrentInstanceBootMode", "") or said.get("BootMode", ""),
+        ena_support=bool(said.get("EnaSupport")),
+        virtualization_type=said.get("VirtualizationType", ""),
+        subnet_id=said.get("SubnetId", ""),
+        security_group_ids=tuple(group["GroupId"] for group in said.get("SecurityGroups", ())),
+        key_name=said.get("KeyName", ""),
+        public_dns_name=said.get("PublicDnsName", ""),
+        public_ip_address=said.get("PublicIpAddress", ""),
+        private_ip_address=said.get("PrivateIpAddress", ""),
+        launched_at=said.get("LaunchTime"),
+        devices={
+            mapping["DeviceName"]: mapping["Ebs"]["VolumeId"]
+            for mapping in said.get("BlockDeviceMappings", ())
+            if "Ebs" in mapping
+        },
+        tags=read_tags(said),
+    )

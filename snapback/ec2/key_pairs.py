@@ -1,0 +1,70 @@
+"""Key pairs, of which EC2 makes only one of a name: what two machines can't both create."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snapback.core.lent import Kind, Lent
+from snapback.core.model import Place
+from snapback.ec2.calls import call
+from snapback.ec2.tags import read_tags, write_tags
+from snapback.errors import ApiError
+
+_DUPLICATE = "InvalidKeyPair.Duplicate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPair(Lent):
+    """A key pair of ours, without its keys; its name is its ``resource_id``."""
+
+    key_pair_id: str
+
+
+def create_key_pair(conn: Any, key_name: str, tags: Mapping[str, str]) -> str | None:
+    """Make a key pair, forget its private key, answer its id; ``None`` where the name is taken.
+
+    Source: CreateKeyPair.
+    """
+    specification = [{"ResourceType": "key-pair", "Tags": write_tags(tags)}]
+    try:
+        answer = call(
+            conn,
+            "create_key_pair",
+            KeyName=key_name,
+            KeyType="ed25519",
+            TagSpecifications=specification,
+        )
+    except ApiError as error:
+        if error.code == _DUPLICATE:
+            return None
+        raise
+    return str(answer["KeyPairId"])
+
+
+def key_pairs(conn: Any, place: Place, filters: Mapping[str, str]) -> list[KeyPair]:
+    """Answer the key pairs that filters let pass, name -> value. Source: DescribeKeyPairs."""
+    asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
+    return [
+        KeyPair(
+            place=place,
+            kind=Kind.KEY_PAIR,
+            resource_id=said["KeyName"],
+            tags=read_tags(said),
+            key_pair_id=said["KeyPairId"],
+        )
+        for said in call(conn, "describe_key_pairs", Filters=asked)["KeyPairs"]
+    ]
+
+
+def delete_key_pair(conn: Any, key_pair_id: str) -> None:
+    """Delete a key pair; that it is gone already is as well. Source: DeleteKeyPair.
+
+    By its id: one of the same name that somebody has made since is another.
+    """
+    try:
+        call(conn, "delete_key_pair", KeyPairId=key_pair_id)
+    except ApiError as error:
+        if not error.code.startswith("InvalidKeyPair"):
+            raise

@@ -1,0 +1,62 @@
+"""Volumes, read into :class:`~snapback.core.model.Volume`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from snapback.core.model import Instance, Place, Volume
+from snapback.ec2.calls import call, pages
+from snapback.ec2.tags import read_tags
+from snapback.errors import UsageError
+
+MOST_FILTER_VALUES = 200
+
+
+def volumes_of(conn: Any, place: Place, instances: Collection[Instance]) -> Mapping[str, Volume]:
+    """Answer the volumes attached to some instances, by id. Source: DescribeVolumes.
+
+    For over 200 instances all volumes of the region are read, in full pages: a filter takes no more
+    values, and a call for every 200 instances would be more calls.
+    """
+    if not instances:
+        return {}
+    wanted = {volume_id for instance in instances for volume_id in instance.devices.values()}
+    filters = []
+    if len(instances) <= MOST_FILTER_VALUES:
+        ids = [instance.instance_id for instance in instances]
+        filters = [{"Name": "attachment.instance-id", "Values": ids}]
+    found = pages(conn, "describe_volumes", "Volumes", Filters=filters)
+    return {said["VolumeId"]: read(place, said) for said in found if said["VolumeId"] in wanted}
+
+
+def all_volumes(conn: Any, place: Place) -> dict[str, Volume]:
+    """Answer all volumes at a place, by id. Source: DescribeVolumes."""
+    found = pages(conn, "describe_volumes", "Volumes")
+    return {said["VolumeId"]: read(place, said) for said in found}
+
+
+def volume_by_id(conn: Any, place: Place, volume_id: str) -> Volume:
+    """Answer one volume. Source: DescribeVolumes.
+
+    :raises UsageError: there is none.
+    """
+    filters = [{"Name": "volume-id", "Values": [volume_id]}]
+    for said in call(conn, "describe_volumes", Filters=filters)["Volumes"]:
+        return read(place, said)
+    raise UsageError(f"there is no volume {volume_id} in {place}")
+
+
+def read(place: Place, said: Mapping[str, Any]) -> Volume:
+    """Answer a described volume."""
+    attachment: Mapping[str, Any] = next(iter(said.get("Attachments", ())), {})
+    return Volume(
+        place=place,
+        volume_id=said["VolumeId"],
+        size_gib=said.get("Size", 0),
+        volume_type=said.get("VolumeType", ""),
+        instance_id=attachment.get("InstanceId", ""),
+        device_name=attachment.get("Device", ""),
+        created_at=said.get("CreateTime"),
+        tags=read_tags(said),
+    )

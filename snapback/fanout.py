@@ -1,0 +1,112 @@
+"""Do many things at once, collect what became of every one, lose none.
+
+One that fails never stops the others. When the run is asked to stop, nothing new is begun, what is
+in flight is finished, and what was not begun is answered as such.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from snapback.errors import Interrupted, Refused, SnapbackError
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Result(Generic[Item, Value]):
+    """What became of one item: its value, or the error that it raised."""
+
+    item: Item
+    value: Value | None = None
+    error: SnapbackError | None = None
+
+
+def each(
+    items: Sequence[Item],
+    work: Callable[[Item], Value],
+    *,
+    workers: int,
+    stop: threading.Event,
+    on_done: Callable[[Result[Item, Value]], None] = lambda _: None,
+) -> list[Result[Item, Value]]:
+    """Call ``work`` with every item, on threads, and answer the results in the items' order.
+
+    :param stop: once set, no item is begun any more.
+    :param on_done: told of each result as it comes, in the calling thread.
+    :raises KeyboardInterrupt: after a Ctrl-C, when what was in flight is done.
+    """
+    if not items:
+        return []
+    done: dict[int, Result[Item, Value]] = {}
+    with ThreadPoolExecutor(min(workers, len(items))) as pool:
+        try:
+            futures = {
+                pool.submit(_one, item, work, stop): number for number, item in enumerate(items)
+            }
+            for future in as_completed(futures):
+                done[futures[future]] = future.result()
+                on_done(future.result())
+        except KeyboardInterrupt:
+            stop.set()
+            raise  # and leaving the pool waits for what is in flight
+    return [done[number] for number in range(len(items))]
+
+
+def stream(
+    batches: Iterable[Sequence[Item]],
+    work: Callable[[Item], Value],
+    *,
+    workers: int,
+    stop: threading.Event,
+    on_done: Callable[[Result[Item, Value]], None] = lambda _: None,
+) -> list[Result[Item, Value]]:
+    """Do as :func:`each`, while the items come by and by; answer the results in their order.
+
+    :param batches: iterated in the calling thread, while what it gave already is being done.
+    :param on_done: told of each result, in the thread that did it.
+    """
+
+    def one(item: Item) -> Result[Item, Value]:
+        result = _one(item, work, stop)
+        on_done(result)
+        return result
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            futures = [pool.submit(one, item) for batch in batches for item in batch]
+            return [future.result() for future in futures]
+        except KeyboardInterrupt:
+            stop.set()
+            raise
+
+
+def _one(item: Item, work: Callable[[Item], Value], stop: threading.Event) -> Result[Item, Value]:
+    if stop.is_set():
+        return Result(item, error=Interrupted("not begun: the run was asked to stop"))
+    try:
+        return Result(item, value=work(item))
+    except SnapbackError as error:
+        return Result(item, error=error)
+    except Exception as error:
+        log.debug("unexpected error at %s", item, exc_info=True)
+        return Result(item, error=SnapbackError(f"unexpected {type(error).__name__}: {error}"))
+
+
+def refuse_if_all_refused(results: Sequence[Result[Item, Value]]) -> None:
+    """Raise the first refusal where nothing but refusals came of it: then nothing was done.
+
+    :raises Refused: missing credentials are one line, not one for every region.
+    """
+    errors = [result.error for result in results]
+    first = errors[0] if errors else None
+    if isinstance(first, Refused) and all(isinstance(error, Refused) for error in errors):
+        raise first

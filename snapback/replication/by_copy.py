@@ -1,0 +1,114 @@
+"""The engine ``copy``: EC2 itself copies the snapshots, by CopySnapshot.
+
+No claims are made: a copy that is under way shows as a pending snapshot with its record, and where
+two runs ask for the same copy in the same moment there are two replicas of one identity, of which
+trimming deletes the later.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from snapback.core import record
+from snapback.core import tags as our_tags
+from snapback.core.lacking import Step
+from snapback.core.model import Place, Snapshot
+from snapback.core.outcome import Outcome
+from snapback.ec2.snapshots import Copy, copy_surely
+from snapback.errors import ApiError, UsageError
+from snapback.replication.claims import refuse_if_there
+from snapback.replication.engine import Options, kms_key_of, tags_of
+from snapback.runtime import Run
+
+log = logging.getLogger(__name__)
+
+TOO_MANY = "ResourceLimitExceeded"
+FIRST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 60.0
+FRESH = timedelta(seconds=60)
+
+
+@contextmanager
+def open_copy_engine(
+    run: Run, _source: Place, destination: Place, options: Options
+) -> Iterator[CopyEngine]:
+    """Answer the engine; there is nothing to prepare and nothing to take down.
+
+    :raises UsageError: it is asked for what only the engine rsync can do.
+    """
+    if options.src_inst or options.dst_inst or options.compare:
+        raise UsageError(
+            "src_inst, dst_inst and compare are for the engine rsync: leave them out, or use "
+            "--engine rsync"
+        )
+    yield CopyEngine(run.now(destination), options.force)
+
+
+class CopyEngine:
+    """See :class:`~snapback.replication.engine.Engine`.
+
+    One call at a time, so that copies begin oldest first and each may be incremental on the last.
+    """
+
+    name = "copy"
+    workers = 1
+
+    def __init__(self, opened_at: datetime, force: bool) -> None:
+        self._opened_at = opened_at
+        self._force = force
+        self.outcomes: list[Outcome] = []
+
+    def replicate(self, run: Run, step: Step) -> Snapshot:
+        """Begin a copy and answer it, pending.
+
+        EC2 makes 20 copies at a time into a region, everybody's counted: over that, this waits.
+        """
+        copy = _copy_of(run, step)
+        if run.now(step.destination) - self._opened_at > FRESH:
+            refuse_if_there(run, step, self._force)
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                copy_id = copy_surely(run.conn(step.destination), copy, run.patience)
+                return _as_begun(run, step, copy, copy_id)
+            except ApiError as error:
+                if error.code != TOO_MANY:
+                    raise
+            log.info("%s: %s: waiting", step.source.snapshot_id, TOO_MANY)
+            run.pause(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+            refuse_if_there(run, step, self._force)
+
+
+def _copy_of(run: Run, step: Step) -> Copy:
+    key = kms_key_of(run, step.destination)
+    return Copy(
+        source=step.source,
+        destination=step.destination,
+        description=record.describe(step.record),
+        tags=tags_of(run, step),
+        encrypted=step.source.encrypted or bool(key),
+        kms_key_id=key,
+    )
+
+
+def _as_begun(run: Run, step: Step, copy: Copy, copy_id: str) -> Snapshot:
+    return replace(
+        step.source,
+        place=step.destination,
+        snapshot_id=copy_id,
+        volume_id="",
+        started_at=run.now(step.destination),
+        state="pending",
+        progress="",
+        description=copy.description,
+        storage_tier="standard",
+        encrypted=copy.encrypted,
+        tags=copy.tags,
+        set_id=copy.tags[our_tags.SET],
+        source_id=step.source.snapshot_id,
+    )

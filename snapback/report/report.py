@@ -1,0 +1,87 @@
+"""A task's report: the same facts for the terminal, for plain lines and for ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from snapback.core.outcome import Outcome
+from snapback.errors import worst_of
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its title, and how to read its cell off an outcome."""
+
+    title: str
+    cell: Callable[[Outcome], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a task has to say at its end.
+
+    :ivar outcomes: what became of every item; a row and a JSON item each.
+    :ivar summary: lines below the table.
+    :ivar facts: what else goes into the JSON document.
+    :ivar verdict: the exit code, where it isn't the worst of the outcomes'.
+    """
+
+    outcomes: Sequence[Outcome]
+    columns: Sequence[Column]
+    summary: Sequence[str] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    verdict: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The verdict, or else the worst of the outcomes'."""
+        if self.verdict is not None:
+            return self.verdict
+        return worst_of(outcome.exit_code for outcome in self.outcomes)
+
+
+def fact(name: str) -> Callable[[Outcome], str]:
+    """Answer the cell that shows a fact; a list shows its items."""
+
+    def cell(outcome: Outcome) -> str:
+        found = outcome.facts.get(name, "")
+        return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
+
+    return cell
+
+
+def count(name: str) -> Callable[[Outcome], str]:
+    """Answer the cell that shows how many items a fact lists."""
+    return lambda outcome: str(len(outcome.facts[name])) if name in outcome.facts else ""
+
+
+def in_words(outcome: Outcome) -> str:
+    """Answer the outcome's word with its explanation."""
+    return f"{outcome.word}: {outcome.explanation}" if outcome.explanation else str(outcome.word)
+
+
+def document(
+    task: str, run_id: str, dry_run: bool, report: Report | None, exit_code: int, error: str = ""
+) -> dict[str, Any]:
+    """Answer the JSON document of a task. Docs: "JSON output"."""
+    items = [
+        {
+            "outcome": outcome.word.text,
+            "explanation": outcome.explanation,
+            "subject": outcome.subject,
+            "region": outcome.region,
+            **outcome.facts,
+        }
+        for outcome in (report.outcomes if report else ())
+    ]
+    return {
+        "task": task,
+        "run": run_id,
+        "dry_run": dry_run,
+        "exit_code": exit_code,
+        "error": error or None,
+        "items": items,
+        **(report.facts if report else {}),
+    }

@@ -1,0 +1,326 @@
+"""The state of all backups, as a table and as JSON; and `check`'s one line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from snapback.core.health import Severity
+from snapback.core.model import Snapshot
+from snapback.core.outcome import Outcome, Word
+from snapback.core.survey import History, Replicas, Standing, Temporary, age_of, taken_at
+from snapback.core.trim_plan import age
+from snapback.report.report import Column, Report, fact, in_words
+from snapback.status import Judged, Status, bare_finding
+
+WORDS = {
+    Severity.OK: Word.OK,
+    Severity.WARNING: Word.WARNING,
+    Severity.UNKNOWN: Word.UNKNOWN,
+    Severity.CRITICAL: Word.CRITICAL,
+}
+NAGIOS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
+MOST_NAMED = 5
+
+_ACCOUNT = Column("account", fact("account"))
+_COLUMNS = (
+    Column("region", lambda outcome: outcome.region),
+    Column("instance", fact("instance")),
+    Column("name", fact("name")),
+    Column("volume", fact("volume")),
+    Column("GiB", fact("size_gib")),
+    Column("last", lambda outcome: _last(outcome.facts)),
+    Column("kept", fact("kept")),
+    Column("oldest", lambda outcome: _aged(outcome.facts.get("oldest"))),
+    Column("replicas", lambda outcome: _replicas(outcome.facts)),
+    Column("under way", lambda outcome: _under_way(outcome.facts)),
+    Column("state", in_words),
+)
+
+
+def status_report(status: Status) -> Report:
+    """Answer the report of the state of all backups: what wants to be looked at comes first."""
+    outcomes = list(_outcomes(status))
+    named = any(place.account for place in status.places)
+    return Report(
+        outcomes=outcomes,
+        columns=(_ACCOUNT, *_COLUMNS) if named else _COLUMNS,
+        summary=_summary(status),
+    )
+
+
+def check_report(status: Status) -> Report:
+    """Answer what a monitor wants to know, in Nagios's form: a line, and the exit code."""
+    line = check_line(status)
+    return Report(
+        outcomes=_outcomes(status),
+        columns=(),
+        summary=[line],
+        facts={"state": status.severity.name, "line": line},
+        verdict=NAGIOS[status.severity],
+    )
+
+
+def check_line(status: Status) -> str:
+    """Answer `check`'s one line, with performance data.
+
+    Source: https://nagios-plugins.org/doc/guidelines.html
+    """
+    problems = _problems(status)
+    if problems:
+        more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
+        said = "; ".join(problems[:MOST_NAMED]) + more
+    else:
+        said = f"{many(len(status.earmarked), 'volume')} backed up, all as it should be"
+    return f"SNAPBACK {status.severity.name} - {said.replace('|', '/')} | {_performance(status)}"
+
+
+def _problems(status: Status) -> list[str]:
+    """Answer what is wrong, a volume each, the gravest first."""
+    if not status.earmarked and not status.survey.bare and not status.survey.unread:
+        return ["no instance has the earmark: nothing is backed up"]
+    found = [
+        (one.severity, f"{whose(one.history)}: {', '.join(f.text for f in one.findings)}")
+        for one in status.earmarked
+        if one.findings
+    ]
+    found += [
+        (Severity.UNKNOWN, f"{place} could not be read: {why}")
+        for place, why in status.survey.unread.items()
+    ]
+    for instance in status.survey.bare:
+        finding = bare_finding(instance)
+        found.append((finding.severity, f"{instance.name or instance.instance_id}: {finding.text}"))
+    return [text for _, text in sorted(found, key=lambda item: -item[0])]
+
+
+def whose(history: History) -> str:
+    """Answer a volume as people know it: ``db /dev/sdf (vol-…, us-east-1)``."""
+    known = " ".join(filter(None, (history.name or history.instance_id, history.device_name)))
+    return f"{known} ({history.volume_id}, {history.place})".lstrip()
+
+
+def _performance(status: Status) -> str:
+    bad = Counter(one.severity for one in status.earmarked)
+    ages = [_seconds(h.age(h.last)) for h in _in_use(status) if h.last]
+    replica_ages = [
+        _seconds(h.age(r.last)) for h in _in_use(status) for r in h.replicas if r.wanted and r.last
+    ]
+    data = {
+        "volumes": str(len(status.earmarked)),
+        "critical": str(bad[Severity.CRITICAL]),
+        "warning": str(bad[Severity.WARNING]),
+        "unknown": str(bad[Severity.UNKNOWN] + len(status.survey.unread)),
+        "oldest_backup": f"{max(ages)}s" if ages else "U",
+        "oldest_replica": f"{max(replica_ages)}s" if replica_ages else "U",
+        "pending": str(sum(len(h.pending) for h in _in_use(status))),
+        "errors": str(sum(len(h.broken) for h in _in_use(status))),
+    }
+    return " ".join(f"{name}={value}" for name, value in data.items())
+
+
+def _in_use(status: Status) -> list[History]:
+    return [one.history for one in status.earmarked]
+
+
+def _outcomes(status: Status) -> list[Outcome]:
+    """Answer a row for each volume, the orphans of a region in one; see the order of the survey."""
+    missing = [o for o in status.judged if o.history.last is None and _is(o, Standing.EARMARKED)]
+    in_use = [o for o in status.judged if o.history.last and _is(o, Standing.EARMARKED)]
+    return [
+        *(_unread(str(place), place.region, why) for place, why in status.survey.unread.items()),
+        *map(_outcome, missing),
+        *map(_bare, status.survey.bare),
+        *(_outcome(o) for o in status.judged if _is(o, Standing.NO_LONGER)),
+        *_orphans(status),
+        *map(_temporary, status.survey.temporary),
+        *map(_outcome, in_use),
+    ]
+
+
+def _is(one: Judged, standing: Standing) -> bool:
+    return one.history.standing is standing
+
+
+def _outcome(judged: Judged) -> Outcome:
+    history = judged.history
+    word, explanation = WORDS[judged.severity], ", ".join(f.text for f in judged.findings)
+    if history.standing is Standing.NO_LONGER:
+        word, explanation = Word.WARNING, f"{history.standing.value}: {history.why_no_longer}"
+    return Outcome(
+        subject=history.volume_id,
+        word=word,
+        explanation=explanation,
+        region=history.place.region,
+        facts=facts_of(history),
+    )
+
+
+def facts_of(history: History) -> dict[str, Any]:
+    """Answer what is known of a volume's backups, as JSON's values."""
+    return {
+        "account": history.place.account,
+        "standing": history.standing.value,
+        "instance": history.instance_id,
+        "name": history.name,
+        "volume": history.volume_id,
+        "device": history.device_name,
+        "size_gib": history.size_gib,
+        "last": _dated(history.last, history),
+        "oldest": _dated(history.completed[0] if history.completed else None, history),
+        "kept": len(history.completed),
+        "pending": [_under_way_of(s, history.now) for s in history.pending],
+        "in_error": [_in_error(s) for s in history.broken],
+        "replicas": [_replicas_of(replicas, history) for replicas in history.replicas],
+    }
+
+
+def _replicas_of(replicas: Replicas, history: History) -> dict[str, Any]:
+    return {
+        "region": replicas.place.region,
+        "wanted": replicas.wanted,
+        "last": _dated(replicas.last, history),
+        "kept": len(replicas.completed),
+        "being_replicated": [_under_way_of(s, history.now) for s in replicas.pending],
+        "in_error": [_in_error(s) for s in replicas.broken],
+    }
+
+
+def _dated(snapshot: Snapshot | None, history: History) -> dict[str, Any] | None:
+    if snapshot is None:
+        return None
+    return {
+        "snapshot": snapshot.snapshot_id,
+        "taken_at": taken_at(snapshot).isoformat(),
+        "age_s": _seconds(history.age(snapshot)),
+        "consistency": snapshot.consistency.name.lower(),
+    }
+
+
+def _under_way_of(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
+    return {
+        "snapshot": snapshot.snapshot_id,
+        "progress": snapshot.progress or "0%",
+        "since_s": _seconds(age_of(snapshot, now)),
+    }
+
+
+def _in_error(snapshot: Snapshot) -> dict[str, Any]:
+    return {"snapshot": snapshot.snapshot_id, "reason": snapshot.state_message}
+
+
+def _seconds(span: timedelta) -> int:
+    return max(0, int(span.total_seconds()))
+
+
+def _bare(instance: Any) -> Outcome:
+    finding = bare_finding(instance)
+    return Outcome(
+        subject=instance.instance_id,
+        word=WORDS[finding.severity],
+        explanation=finding.text,
+        region=instance.place.region,
+        facts={
+            "account": instance.place.account,
+            "instance": instance.instance_id,
+            "name": instance.name,
+        },
+    )
+
+
+def _orphans(status: Status) -> list[Outcome]:
+    outcomes = []
+    for place in status.places:
+        here = [h for h in status.survey.of(Standing.ORPHAN) if h.place == place]
+        if not here:
+            continue
+        snapshots = [s for h in here for s in _all(h)]
+        size = sum(snapshot.size_gib for snapshot in snapshots)
+        outcomes.append(
+            Outcome(
+                subject="volumes that are gone",
+                word=Word.OK,
+                explanation=f"{many(len(here), 'volume')} gone: {many(len(snapshots), 'snapshot')} "
+                f"and replicas left, {size} GiB at most",
+                region=place.region,
+                facts={
+                    "account": place.account,
+                    "standing": Standing.ORPHAN.value,
+                    "volumes": sorted(h.volume_id for h in here),
+                    "snapshots": len(snapshots),
+                    "size_gib": size,
+                },
+            )
+        )
+    return outcomes
+
+
+def _all(history: History) -> list[Snapshot]:
+    """Answer a volume's completed snapshots and replicas."""
+    return [*history.completed, *(s for r in history.replicas for s in r.completed)]
+
+
+def _temporary(one: Temporary) -> Outcome:
+    thing = one.thing
+    return Outcome(
+        subject=thing.resource_id,
+        word=Word.WARNING if one.has_expired else Word.OK,
+        explanation=one.about,
+        region=thing.place.region,
+        facts={
+            "account": thing.place.account,
+            "temporary": thing.resource_id,
+            "run_id": thing.run_id,
+            "since": one.since.isoformat() if one.since else None,
+        },
+    )
+
+
+def _unread(subject: str, region: str, why: str) -> Outcome:
+    return Outcome(subject=subject, word=Word.FAILED, explanation=why, region=region)
+
+
+def _summary(status: Status) -> list[str]:
+    counted = Counter(one.severity for one in status.earmarked)
+    bad = ", ".join(
+        f"{counted[severity]} {severity.name.lower()}"
+        for severity in sorted(Severity, reverse=True)
+        if severity and counted[severity]
+    )
+    lines = [f"{many(len(status.earmarked), 'volume')} to back up: {bad or 'all is well'}"]
+    if status.survey.excluded:
+        lines.append(f"{many(status.survey.excluded, 'volume')} left out by the tag")
+    return lines
+
+
+def many(count: int, noun: str) -> str:
+    """Answer a count with its noun: ``1 volume``, ``3 volumes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _last(facts: dict[str, Any]) -> str:
+    last = facts.get("last")
+    return f"{_aged(last)}, {last['consistency']}" if last else ""
+
+
+def _aged(dated: dict[str, Any] | None) -> str:
+    return age(timedelta(seconds=dated["age_s"])) if dated else ""
+
+
+def _replicas(facts: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{r['region']} {_aged(r['last']) or 'none'}" for r in facts.get("replicas", ())
+    )
+
+
+def _under_way(facts: dict[str, Any]) -> str:
+    said = [f"pending {one['progress']}" for one in facts.get("pending", ())]
+    said += [
+        f"replicating to {r['region']} {one['progress']}"
+        for r in facts.get("replicas", ())
+        for one in r["being_replicated"]
+    ]
+    if broken := facts.get("in_error"):
+        said.append(f"{len(broken)} in error")
+    return "; ".join(said)

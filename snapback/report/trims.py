@@ -1,0 +1,44 @@
+"""The report of a trimming: what goes, what stays, and why."""
+
+from __future__ import annotations
+
+from snapback.core.outcome import Word
+from snapback.core.trim_plan import TrimPlan
+from snapback.report.report import Column, Report, fact, in_words
+from snapback.trim import Trimming
+
+COLUMNS = (
+    Column("snapshot", lambda outcome: outcome.subject),
+    Column("region", lambda outcome: outcome.region),
+    Column("volume", fact("volume")),
+    Column("taken", lambda outcome: str(outcome.facts.get("taken_at", ""))[:16]),
+    Column("GiB", fact("size_gib")),
+    Column("outcome", in_words),
+)
+
+
+def trim_report(trimming: Trimming, dry_run: bool) -> Report:
+    """Answer the report of a trimming, or of what one would do."""
+    gone = {Word.DELETED, Word.WOULD, Word.ALREADY_GONE, Word.BROKEN}
+    return Report(
+        outcomes=trimming.outcomes,
+        columns=COLUMNS,
+        summary=[_summary(plan, trimming, gone, dry_run) for plan in trimming.plans],
+        facts={"kept": {plan.place.region: _kept(plan) for plan in trimming.plans}},
+    )
+
+
+def _kept(plan: TrimPlan) -> dict[str, int]:
+    return dict(plan.kept_by_reason().most_common())
+
+
+def _summary(plan: TrimPlan, trimming: Trimming, gone: set[Word], dry_run: bool) -> str:
+    here = [outcome for outcome in trimming.outcomes if outcome.region == plan.place.region]
+    deleted = sum(outcome.word in gone for outcome in here)
+    verb = "to be deleted" if dry_run else "deleted"
+    kept = _kept(plan)
+    reasons = ", ".join(f"{number} {reason}" for reason, number in kept.items())
+    text = f"{plan.place}: {deleted} {verb}"
+    if plan.verdicts:
+        text += f", {sum(kept.values())} of ours kept" + (f" ({reasons})" if kept else "")
+    return text

@@ -1,0 +1,119 @@
+"""Where EC2 has no room yet: what is busy is named, waited for together, and gone on with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from snapback import fanout
+from snapback.core.model import Place, Volume
+from snapback.core.room import full
+from snapback.ec2.snapshots import snapshots_of
+from snapback.errors import ApiError, Interrupted, SnapbackError, VolumesBusy
+from snapback.runtime import Run
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+_TOO_MANY_PENDING = "ConcurrentSnapshotLimitExceeded"
+_COUNTED = ("pending", "error")
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@contextmanager
+def named(run: Run, place: Place, volumes: Collection[Volume]) -> Iterator[None]:
+    """Name the volumes that EC2 means when it refuses one more snapshot of some.
+
+    :raises VolumesBusy: in place of EC2's ``ConcurrentSnapshotLimitExceeded``, which names none.
+
+    Source: DescribeSnapshots.
+    """
+    try:
+        yield
+    except ApiError as refusal:
+        if refusal.code != _TOO_MANY_PENDING:
+            raise
+        ids = [volume.volume_id for volume in volumes]
+        found = snapshots_of(run.conn(place), place, ids, _COUNTED)
+        raise VolumesBusy(volumes, full(volumes, found)) from refusal
+
+
+def take_all(
+    run: Run,
+    place: Place,
+    items: Sequence[Item],
+    take: Callable[[Item], Value],
+    on_done: Callable[[fanout.Result[Item, Value]], None] = lambda _: None,
+) -> list[fanout.Result[Item, Value]]:
+    """Take all items side by side; those for which EC2 has no room, as soon as it has.
+
+    Meanwhile one DescribeSnapshots looks at up to 200 volumes at a time.
+
+    :param take: raises :class:`~snapback.errors.VolumesBusy` where there is no room; it is called
+        again when there is for one of those volumes.
+    :returns: in the items' order. An item for which there was no room for ``minutes_for_snap`` has
+        that error still.
+    """
+
+    def tell(result: fanout.Result[Item, Value]) -> None:
+        if not isinstance(result.error, VolumesBusy):
+            on_done(result)
+
+    def some(chosen: Sequence[Item]) -> list[fanout.Result[Item, Value]]:
+        return fanout.each(chosen, take, workers=run.settings.workers, stop=run.stop, on_done=tell)
+
+    results = some(items)
+    for pause_s in _pauses(run):
+        waiting = {
+            number: result.error
+            for number, result in enumerate(results)
+            if isinstance(result.error, VolumesBusy)
+        }
+        if not waiting:
+            return results
+        try:
+            run.pause(pause_s)
+            free = _with_room(run, place, waiting)
+        except SnapbackError as error:
+            for number in waiting:
+                results[number] = fanout.Result(items[number], error=_not_waited_for(error))
+            break
+        for number, result in zip(free, some([items[n] for n in free]), strict=True):
+            results[number] = result
+    for number in waiting:
+        on_done(results[number])
+    return results
+
+
+def _pauses(run: Run) -> Iterator[float]:
+    """Answer how long to wait each time, growing, until the time for a snapshot is over."""
+    deadline = run.clock() + 60 * run.settings.minutes_for_snap
+    pause_s = FIRST_PAUSE_S
+    while (left_s := deadline - run.clock()) > 0:
+        yield min(pause_s, left_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+def _with_room(run: Run, place: Place, waiting: Mapping[int, VolumesBusy]) -> list[int]:
+    """Answer which of those waiting have room now, as far as EC2 shows it."""
+    volumes = {volume.volume_id: volume for error in waiting.values() for volume in error.volumes}
+    found = snapshots_of(run.conn(place), place, volumes, _COUNTED)
+    run.progress.waiting(place, found)
+    still = full(volumes.values(), found)
+    log.info("%s: %d wait for %d volumes with too many pending", place, len(waiting), len(still))
+    return [
+        number
+        for number, error in waiting.items()
+        if not all(volume.volume_id in still for volume in error.volumes)
+    ]
+
+
+def _not_waited_for(error: SnapbackError) -> SnapbackError:
+    kind = Interrupted if isinstance(error, Interrupted) else SnapbackError
+    return kind(f"not taken, since its volumes were busy; and then: {error}")

@@ -1,0 +1,216 @@
+"""The run: its settings, clock, clients, and how it is stopped. The one place they come from.
+
+Tasks start a run of their own; imported helpers share one that is made when first asked for.
+Tests put theirs in its place with :func:`use`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from snapback import config
+from snapback.core.model import Instance, Place, Snapshot
+from snapback.ec2.connection import SOME_REGION, Connections
+from snapback.ec2.instances import console_output
+from snapback.ec2.regions import check_name, enabled_regions, expand
+from snapback.ec2.snapshots import Patience
+from snapback.errors import Interrupted, UsageError
+from snapback.ssh.host import Host, open_booting_host, open_host
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from snapback.config import HostSettings, Settings
+    from snapback.ec2.pace import Turn
+    from snapback.ssh.host_keys import HostKey
+
+
+def _new_run_id() -> str:
+    return f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+class Progress:
+    """Told of what goes on during a run. This one keeps it to itself."""
+
+    def expect(self, count: int, what: str) -> None:
+        """So many more things of a kind are about to be done."""
+
+    def done(self) -> None:
+        """One of them is done, well or badly."""
+
+    def waiting(self, place: Place, snapshots: Collection[Snapshot]) -> None:
+        """These snapshots are being waited for; each tells its progress."""
+
+    def alarm(self, text: str) -> None:
+        """Something is so grave that the person must hear of it at once."""
+
+
+@dataclass
+class Run:
+    """One run of a task, or of a program that imports snapback.
+
+    :ivar run_id: names the run in tags and logs.
+    :ivar stop: set when the run is asked to stop.
+    :ivar sleep: waits for so many seconds, whatever happens.
+    :ivar clock: seconds that only grow; what is waited for is measured by them.
+    :ivar progress: told of what goes on.
+    :ivar freeze_slots: held while a host is frozen; there are ``freeze_workers`` of them.
+    """
+
+    loaded: config.Loaded
+    run_id: str = field(default_factory=_new_run_id)
+    stop: threading.Event = field(default_factory=threading.Event)
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self.freeze_slots = threading.BoundedSemaphore(self.settings.freeze.freeze_workers)
+        self.connections = Connections(self.settings.workers, self.pause, self.sleep, self.clock)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.loaded.settings
+
+    @property
+    def patience(self) -> Patience:
+        """How to wait while something is made."""
+        return Patience(self.pause, self.sleep)
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so many seconds.
+
+        :raises Interrupted: the run is asked to stop.
+        """
+        if self.stop.wait(seconds):
+            raise Interrupted("stopped while waiting")
+
+    def conn(self, place: Place) -> EC2Client:
+        """Answer the client of a place."""
+        return self.connections.client(place)
+
+    def conn_at_once(self, place: Place, timeout_s: float) -> EC2Client:
+        """Answer a client of a place whose calls are one attempt each, without any waiting.
+
+        For what must not wait: get the client, then take a :meth:`turn`, then call.
+        """
+        return self.connections.client_at_once(place, timeout_s)
+
+    def turn(self, place: Place, action: str) -> AbstractContextManager[Turn]:
+        """Wait for, and hold, the right to call an action once with :meth:`conn_at_once`.
+
+        :raises Interrupted: the run is asked to stop.
+        """
+        return self.connections.turn(place, action)
+
+    def now(self, place: Place) -> datetime:
+        """Answer EC2's time at a place, aware UTC."""
+        return self.connections.clock.now(place.region)
+
+    def host(
+        self,
+        instance: Instance,
+        *,
+        login: HostSettings | None = None,
+        host_keys: Collection[HostKey] = (),
+        booting: bool = False,
+    ) -> Host:
+        """Log in to an instance: in one attempt, or, where it is booting, in as many as configured.
+
+        :param login: how, where it isn't as the settings say for this instance.
+        :param host_keys: the keys that were given to the instance: no others are trusted then.
+        :raises HostError: it didn't work; the last attempt's error.
+        :raises Interrupted: the run is asked to stop.
+
+        Source: GetConsoleOutput, with ``host_keys: console``.
+        """
+
+        def console() -> str:
+            return console_output(self.conn(instance.place), instance.instance_id)
+
+        def attempt() -> Host:
+            return open_host(self.settings, instance, console, login=login, host_keys=host_keys)
+
+        return open_booting_host(self.settings, attempt, self.pause) if booting else attempt()
+
+    def region(self, region_name: str | None) -> str:
+        """Answer the full name of a region; of none given, the default of the AWS chain.
+
+        :raises UsageError: no region is called so, several are, or there is no default.
+        """
+        if region_name is None:
+            default = self.connections.default_region()
+            if default is None:
+                raise UsageError(
+                    "no region: name one, or set AWS_DEFAULT_REGION or the profile's region"
+                )
+            return default
+        check_name(region_name)
+        configured = self.settings.regions or {}
+        if region_name in configured or region_name in self.connections.known_regions():
+            return region_name
+        return expand(region_name, self.regions_in_use())
+
+    def places(self, region_name: str | None = None) -> list[Place]:
+        """Answer one place, or all that are in use where none is named."""
+        if region_name is not None:
+            return [Place(self.region(region_name))]
+        return [Place(region) for region in self.regions_in_use()]
+
+    def regions_in_use(self) -> list[str]:
+        """Answer the configured regions, or else all that are enabled for the account; sorted."""
+        if self.settings.regions:
+            return sorted(self.settings.regions)
+        ask = self.connections.default_region() or SOME_REGION
+        return enabled_regions(self.connections.client(Place(ask)))
+
+
+_lock = threading.Lock()
+_current: Run | None = None
+
+
+def current() -> Run:
+    """Answer the run that is under way; where there is none, one is begun with the settings found.
+
+    :raises ConfigError: the configuration is broken.
+    """
+    global _current
+    with _lock:
+        if _current is None:
+            _current = Run(config.load(config.find()))
+        return _current
+
+
+@contextmanager
+def use(run: Run) -> Iterator[Run]:
+    """Make a run the current one for a while; its connections are closed at the end."""
+    global _current
+    before, _current = _current, run
+    try:
+        yield run
+    finally:
+        _current = before
+        run.connections.close()
+
+
+def get_region_conn(region_name: str | None = None) -> EC2Client:
+    """Answer the shared, thread-safe EC2 client of a region.
+
+    :param region_name: may be contracted: ``eu-w`` is ``eu-west-1`` where only that one matches
+        among the regions in use; ``None``: the default region of the AWS chain.
+    :raises UsageError: no region is called so, or several are: lists the candidates.
+    :raises ConfigError: the configuration is broken.
+    :raises CredentialsError: none are found, where the account has to be asked.
+
+    Source: DescribeRegions, for a contracted name and no configured regions.
+    """
+    run = current()
+    return run.conn(Place(run.region(region_name)))

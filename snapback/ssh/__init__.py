@@ -1,0 +1,5 @@
+"""All that runs on a host; nothing else imports fabric.Connection, for connecting, or paramiko."""
+
+import logging
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())

@@ -1,0 +1,294 @@
+"""Freeze file systems of a host, hold them, and thaw them in every case.
+
+Three small shell scripts do it there, started as one remote command before anything is frozen: one
+begins, one holds as long as we keep talking to it, one watches over the holder. Whatever dies (this
+program, the connection, sshd, the holder, the watchdog), the file systems are thawed: at once, or
+when the lease or the limit is over. What this side knows is only what the host answers to the thaw.
+
+Source: fsfreeze(8), ioctl_fs(2) FIFREEZE.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+
+from snapback.errors import FreezeRefused, HostError, HostUnreachable
+from snapback.ssh.host import Host
+from snapback.ssh.process import Process
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 3
+BEAT_S = 1.0
+SYNC_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 5.0
+BY_HAND_S = 30.0
+
+_WHY = {
+    "lease": f"the host heard nothing from here for {LEASE_S} s and thawed",
+    "limit": "it took longer than freeze_timeout_s allows and the host thawed",
+    "signal": "the process that held them was killed on the host and thawed",
+}
+_THAWED_ALREADY = "Invalid argument"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms file systems are frozen.
+
+    :ivar limit_s: the host thaws by itself after so many seconds.
+    :ivar pre_freeze: a command line that sh runs as root before, or ``""``.
+    :ivar post_thaw: one that it runs after, whatever happens, or ``""``.
+    :ivar hook_timeout_s: how long each of the two may take.
+    """
+
+    limit_s: int = 10
+    pre_freeze: str = ""
+    post_thaw: str = ""
+    hook_timeout_s: int = 60
+
+
+class Hold:
+    """A freeze, and after it what became of it.
+
+    :ivar mount_points: what is frozen, in this order; thawed in the reverse.
+    :ivar held: after the thaw: whether all were frozen all the time, by the host's own word.
+    :ivar reason: after the thaw: why not, in words.
+    :ivar left_frozen: after the thaw: the mount points that may be frozen still.
+    :ivar pre_problem: how ``pre_freeze`` failed, in words, or ``""``.
+    :ivar post_problem: how ``post_thaw`` failed, in words, or ``""``.
+    """
+
+    def __init__(self, mount_points: Sequence[str]) -> None:
+        self.mount_points = tuple(mount_points)
+        self.held = False
+        self.reason = ""
+        self.left_frozen: tuple[str, ...] = ()
+        self.pre_problem = ""
+        self.post_problem = ""
+
+
+def by_hand(host_name: str, mount_points: Iterable[str]) -> str:
+    """Answer what to tell a person when file systems may be left frozen."""
+    command = "; ".join(f"sudo fsfreeze -u {shlex.quote(path)}" for path in mount_points)
+    return (
+        f"{host_name}: file systems may be left frozen, and whoever writes to them hangs: "
+        f"run there: {command}"
+    )
+
+
+@contextmanager
+def frozen(
+    host: Host,
+    mount_points: Sequence[str],
+    terms: Terms,
+    *,
+    alarm: Callable[[str], None],
+    sleep: Callable[[float], None],
+) -> Iterator[Hold]:
+    """Freeze file systems of a host together; thaw them at the end of the block.
+
+    They are synced before. Where one can't be frozen, none is. Do nothing in the block but the one
+    call; it must not wait.
+
+    :param mount_points: one for each file system, in the order to freeze them: the deepest first,
+        ``/`` last. Where there are none, only the commands run.
+    :param alarm: told at once, in words, if a file system may be left frozen.
+    :returns: the hold; after the block it says what became of it.
+    :raises FreezeRefused: one can't be frozen, or another freeze goes on: none is frozen.
+    :raises HostError: the host can't be talked to: none is frozen, or it thaws by itself.
+    """
+    hold = Hold(mount_points)
+    if not (hold.mount_points or terms.pre_freeze or terms.post_thaw):
+        yield hold
+        hold.held = True
+        return
+    freeze = _Freeze(host, hold, terms, alarm, sleep)
+    freeze.begin()
+    try:
+        yield hold
+    finally:
+        freeze.end()
+
+
+class _Freeze:
+    """One freeze of one host, from its begin to the host's word on the thaw."""
+
+    def __init__(
+        self,
+        host: Host,
+        hold: Hold,
+        terms: Terms,
+        alarm: Callable[[str], None],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.hold = hold
+        self._host = host
+        self._terms = terms
+        self._alarm = alarm
+        self._sleep = sleep
+        self._over = threading.Event()
+        self._stuck: dict[str, str] = {}
+        self._process = self._start()
+        self._beats = threading.Thread(target=self._beat, name="snapback-freeze", daemon=True)
+
+    def _start(self) -> Process:
+        begin, hold, watch = (_script(name) for name in ("begin", "hold", "watch"))
+        terms = self._terms
+        arguments = (
+            *(hold, watch, terms.pre_freeze, terms.post_thaw, str(terms.hook_timeout_s)),
+            *(str(terms.limit_s), str(LEASE_S), *self.hold.mount_points),
+        )
+        return self._host.start(["sh", "-c", begin, "snapback-freeze", *arguments], as_root=True)
+
+    def begin(self) -> None:
+        """Return when all are frozen."""
+        awaited = {"FROZEN", "REFUSED", "BUSY", "THAWED", "RESCUED"}
+        try:
+            said = self._hear(awaited, SYNC_TIMEOUT_S + self._terms.hook_timeout_s)
+        except HostError:
+            with suppress(HostError):
+                self._process.close_stdin()  # so, if it comes to freezing after all, it thaws
+            raise
+        if said[0] == "FROZEN":
+            self._beats.start()
+            return
+        if stuck := self._truly_stuck():
+            self._thaw_by_hand(stuck)
+        raise FreezeRefused(
+            self._host.name, self._host.region, self._why_refused(said), "see to it on the host"
+        )
+
+    def _why_refused(self, said: Sequence[str]) -> str:
+        if said[0] == "REFUSED":
+            return f"{self._mount_point(said[1])} can't be frozen: {' '.join(said[2:])}"
+        if said[0] == "BUSY":
+            return "another backup holds its file systems frozen"
+        return f"the freeze was ended on the host before it was complete ({' '.join(said)})"
+
+    def _beat(self) -> None:
+        with suppress(HostError):
+            while not self._over.wait(BEAT_S):
+                self._process.send(b".")
+
+    def end(self) -> None:
+        """Thaw, and hear what the host says of it."""
+        self._over.set()
+        with suppress(HostError):
+            self._process.send(b"T")  # not taken any more if it has thawed by itself: it says so
+        try:
+            said = self._hear({"THAWED", "RESCUED"}, self._terms.limit_s + 1 + ANSWER_TIMEOUT_S)
+        except HostError as error:
+            self.hold.reason = f"the host's answer to the thaw is missing ({error})"
+            if self.hold.mount_points:
+                self._thaw_by_hand(self.hold.mount_points[::-1])
+            return
+        self.hold.reason = self._what_went_wrong(said)
+        self.hold.held = not self.hold.reason
+        if stuck := self._truly_stuck():
+            self._thaw_by_hand(stuck)
+        if self._terms.post_thaw:
+            self._hear_of_post()
+
+    def _what_went_wrong(self, said: Sequence[str]) -> str:
+        """Answer why the hold was not one from the begin to our wish to thaw, or ``""``."""
+        if said[0] == "RESCUED":
+            return "the process that held them died, and its watchdog thawed"
+        if said[1] != "asked":
+            return _WHY.get(said[1], said[1])
+        if stuck := self._truly_stuck():
+            return "; ".join(f"{path} can't be thawed: {self._stuck[path]}" for path in stuck)
+        return "somebody else had thawed meanwhile" if self._stuck else ""
+
+    def _hear_of_post(self) -> None:
+        try:
+            self._hear({"POST"}, self._terms.hook_timeout_s + ANSWER_TIMEOUT_S)
+        except HostError as error:
+            self.hold.post_problem = f"what became of post_thaw isn't known ({error})"
+
+    def _hear(self, awaited: set[str], timeout_s: float) -> tuple[str, ...]:
+        """Answer the first line that begins with one of some words, as word and arguments.
+
+        :raises HostError: it doesn't come in time, or can't come any more.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            line = self._process.read_line(max(0.1, deadline - time.monotonic()))
+            if line is None:
+                raise HostError(
+                    self._host.name,
+                    self._host.region,
+                    f"the freeze ended without a word ({self._said_last()})",
+                    "see whether its processes are killed there",
+                )
+            log.debug("%s: freeze: %s", self._host.name, line)
+            said = tuple(line.split(" ", 2))
+            self._note(said)
+            if said[0] in awaited:
+                return said
+
+    def _note(self, said: Sequence[str]) -> None:
+        if said[0] == "STUCK":
+            self._stuck[self._mount_point(said[1])] = " ".join(said[2:])
+        elif said[0] == "PRE" and said[1] != "0":
+            self.hold.pre_problem = self._hook_problem("pre_freeze", said[1])
+        elif said[0] == "POST" and said[1] != "0":
+            self.hold.post_problem = self._hook_problem("post_thaw", said[1])
+
+    def _hook_problem(self, hook: str, status: str) -> str:
+        if status in {"124", "137"}:
+            return f"{hook} took longer than {self._terms.hook_timeout_s} s"
+        return f"{hook} ended with {status} ({self._said_last()})"
+
+    def _said_last(self) -> str:
+        return " ".join(self._process.stderr.split())[-300:] or "it said nothing"
+
+    def _mount_point(self, number: str) -> str:
+        return self.hold.mount_points[int(number) - 1]
+
+    def _truly_stuck(self) -> list[str]:
+        return [path for path, why in self._stuck.items() if why != _THAWED_ALREADY]
+
+    def _thaw_by_hand(self, mount_points: Iterable[str]) -> None:
+        """Say it at once, and keep trying over the open connection."""
+        left = list(mount_points)
+        self._alarm(by_hand(self._host.name, left))
+        deadline = time.monotonic() + self._terms.limit_s + BY_HAND_S
+        try:
+            while left and time.monotonic() < deadline:
+                left = [path for path in left if not self._is_thawed(path)]
+                if left:
+                    self._sleep(BEAT_S)
+        except HostUnreachable as error:
+            log.debug("%s: no longer to be thawed from here: %s", self._host.name, error)
+        self.hold.left_frozen = tuple(left)
+        if not left:
+            self._alarm(f"{self._host.name}: thawed after all, nothing is left frozen")
+
+    def _is_thawed(self, mount_point: str) -> bool:
+        """Thaw, and tell whether it is.
+
+        :raises HostUnreachable: the connection is gone.
+        """
+        try:
+            done = self._host.sudo(
+                ["env", "LC_ALL=C", "fsfreeze", "-u", "--", mount_point],
+                timeout_s=ANSWER_TIMEOUT_S,
+                check=False,
+            )
+        except HostUnreachable:
+            raise
+        except HostError:
+            return False
+        return done.returncode == 0 or _THAWED_ALREADY in done.stderr
+
+
+def _script(name: str) -> str:
+    return (files("snapback.ssh") / f"freeze_{name}.sh").read_text(encoding="utf-8")

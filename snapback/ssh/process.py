@@ -1,0 +1,231 @@
+"""A program that runs on a host: its input, its output line by line, its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import paramiko
+
+from snapback.errors import HostError
+from snapback.ssh import shell
+from snapback.ssh.whom import LOST_ADVICE, Whom
+
+STDERR_TAIL = 500
+_STEP_S = 1.0
+_LINGER_S = 1.0
+
+
+@contextmanager
+def bounded(transport: Any, seconds: float, whom: Whom, doing: str) -> Iterator[None]:
+    """Close the connection if a block takes longer: paramiko may wait forever on a dead one.
+
+    :raises HostTimeout: it took longer.
+    :raises HostUnreachable: the connection broke.
+    """
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        transport.close()
+
+    timer = threading.Timer(max(seconds, 0.01), expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if expired.is_set():
+            raise whom.timeout(f"no answer in {seconds:g} s {doing}", LOST_ADVICE) from error
+        raise whom.lost(f"{doing} ({_said(error)})") from error
+    finally:
+        timer.cancel()
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+class _Stream:
+    """What a program prints, less what its login shell printed before it began."""
+
+    def __init__(self, receive: Callable[[int], bytes], mark: bytes, told: threading.Condition):
+        self.data = bytearray()
+        self.begun = False
+        self.ended = False
+        self._receive = receive
+        self._mark = mark
+        self._told = told
+        threading.Thread(target=self._read, name="snapback-ssh", daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                piece = self._receive(65536)
+            except TimeoutError:
+                continue
+            except (OSError, EOFError):
+                piece = b""
+            with self._told:
+                self._take(piece)
+                self._told.notify_all()
+            if not piece:
+                return
+
+    def _take(self, piece: bytes) -> None:
+        self.data += piece
+        self.ended = not piece
+        if not self.begun:
+            _, mark, after = bytes(self.data).partition(self._mark)
+            if mark:
+                self.begun = True
+                self.data[:] = after
+
+    def text(self) -> str:
+        """Answer what was printed and not yet read."""
+        return self.data.decode("utf-8", "surrogateescape")
+
+
+class Process:
+    """A program that runs on a host, without a terminal.
+
+    Its methods raise :class:`~snapback.errors.HostError` where it turns out that the program was
+    never begun: sudo asks for a password, or the login shell ends by itself.
+    """
+
+    def __init__(self, whom: Whom, channel: Any, token: str, argv: Sequence[str], as_root: bool):
+        self.argv = tuple(argv)
+        self._whom = whom
+        self._channel = channel
+        self._as_root = as_root
+        self._told = threading.Condition()
+        mark = shell.mark(token)
+        self._out = _Stream(channel.recv, mark, self._told)
+        self._err = _Stream(channel.recv_stderr, mark, self._told)
+        channel.settimeout(_STEP_S)
+
+    @property
+    def stderr(self) -> str:
+        """What it said on stderr so far."""
+        with self._told:
+            return self._err.text()
+
+    def send(self, data: bytes, timeout_s: float = 10) -> None:
+        """Give it some input.
+
+        :raises HostUnreachable: the connection broke, or the program has closed its input.
+        :raises HostTimeout: it didn't take all of it in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        doing = "while sending input"
+        with bounded(self._channel.transport, timeout_s + _STEP_S, self._whom, doing):
+            while data:
+                if time.monotonic() > deadline:
+                    raise self._whom.timeout(
+                        f"{self.argv[0]} didn't take its input in {timeout_s:g} s", LOST_ADVICE
+                    )
+                try:
+                    data = data[self._channel.send(data) :]
+                except TimeoutError:
+                    continue
+
+    def close_stdin(self) -> None:
+        """End its input."""
+        with bounded(self._channel.transport, 10, self._whom, "while ending the input"):
+            self._channel.shutdown_write()
+
+    def read_line(self, timeout_s: float) -> str | None:
+        """Answer the next whole line it printed, without the newline; ``None`` at the end.
+
+        What stands behind the last newline is no line.
+
+        :raises HostTimeout: no line came in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._told:
+            while not (self._out.begun and b"\n" in self._out.data):
+                if self._out.ended:
+                    break
+                if not self._told.wait(deadline - time.monotonic()):
+                    raise self._whom.timeout(
+                        f"{self.argv[0]} printed nothing in {timeout_s:g} s", LOST_ADVICE
+                    )
+            else:
+                line, _, rest = bytes(self._out.data).partition(b"\n")
+                self._out.data[:] = rest
+                return line.decode("utf-8", "surrogateescape")
+        self._demand_begun(deadline)
+        return None
+
+    def wait(self, timeout_s: float) -> int:
+        """Answer its exit status; -1 where a signal killed it or the connection died.
+
+        :raises HostTimeout: it is still running when the time is over.
+        """
+        deadline = time.monotonic() + timeout_s
+        if not self._channel.status_event.wait(timeout_s):
+            raise self._whom.timeout(
+                f"{self.argv[0]} is still running after {timeout_s:g} s",
+                "it was left running there: see what holds it up",
+            )
+        self._settle(min(deadline, time.monotonic() + _LINGER_S))
+        self._demand_begun(deadline)
+        return int(self._channel.exit_status)
+
+    def output(self, timeout_s: float) -> tuple[int, str, str]:
+        """Answer its exit status and all that it printed and that was not read yet.
+
+        :raises HostTimeout: it is still running, or something keeps its output open.
+        :raises HostUnreachable: the connection broke.
+        """
+        deadline = time.monotonic() + timeout_s
+        status = self.wait(timeout_s)
+        if self._lost():
+            raise self._whom.lost(f"while {self.argv[0]} was running")
+        if not self._settle(deadline):
+            raise self._whom.timeout(
+                f"the output of {self.argv[0]} is still open after {timeout_s:g} s",
+                "something that it started goes on running",
+            )
+        return status, self._out.text(), self._err.text()
+
+    def close(self) -> None:
+        """Let go of it; what is still running there goes on."""
+        with bounded(self._channel.transport, 10, self._whom, "while closing"):
+            self._channel.close()
+
+    def _settle(self, deadline: float) -> bool:
+        """Wait for the end of its output; answer whether it came."""
+        with self._told:
+            return self._told.wait_for(
+                lambda: self._out.ended and self._err.ended, max(0, deadline - time.monotonic())
+            )
+
+    def _lost(self) -> bool:
+        """Answer whether the connection is gone; it may just be going."""
+        if self._channel.exit_status >= 0:
+            return False
+        self._channel.transport.join(0.5)
+        return not self._channel.transport.is_active()
+
+    def _demand_begun(self, deadline: float) -> None:
+        self._settle(min(max(deadline, time.monotonic() + 0.1), time.monotonic() + _LINGER_S))
+        if self._out.begun or self._lost():
+            return
+        said = " ".join(f"{self._err.text()} {self._out.text()}".split())[-STDERR_TAIL:]
+        if self._as_root and "sudo" in said:
+            raise HostError(
+                self._whom.name,
+                self._whom.region,
+                f"can't become root ({said})",
+                "allow it without a password (NOPASSWD: ALL in /etc/sudoers.d), or log in as root",
+            )
+        raise HostError(
+            self._whom.name,
+            self._whom.region,
+            f"the login shell ended without running {self.argv[0]} ({said or 'it said nothing'})",
+            "see that 'ssh' with this user and key runs a command there",
+        )

@@ -1,0 +1,182 @@
+"""The state of all backups: read everywhere, put together, judged. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from snapback import fanout
+from snapback.catalog import all_snapshots, protection_of
+from snapback.core.health import Finding, Limits, Severity, judge, worst
+from snapback.core.model import Instance, Place, Tags
+from snapback.core.survey import History, Seen, Standing, Survey, survey
+from snapback.core.trim_plan import TrimPlan, plan_trim
+from snapback.ec2.instances import all_instances
+from snapback.ec2.volumes import all_volumes
+from snapback.runtime import Run
+from snapback.trim import policy_of
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A volume's history, and what is wrong with it.
+
+    :ivar findings: the worst first; none for a volume that shouldn't be backed up.
+    """
+
+    history: History
+    findings: tuple[Finding, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of the findings'."""
+        return worst(list(self.findings))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The state of all backups.
+
+    :ivar judged: in the order in which they want to be looked at.
+    :ivar trim_plans: what the next trimming would delete, where that was asked for.
+    """
+
+    places: tuple[Place, ...]
+    survey: Survey
+    judged: tuple[Judged, ...]
+    trim_plans: tuple[TrimPlan, ...] = ()
+
+    @property
+    def earmarked(self) -> list[Judged]:
+        """The volumes that should be backed up."""
+        return [one for one in self.judged if one.history.standing is Standing.EARMARKED]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst there is. A fleet of which nothing should be backed up is as bad as can be."""
+        found = [one.severity for one in self.judged]
+        if self.survey.unread:
+            found.append(Severity.UNKNOWN)
+        elif not self.earmarked and not self.survey.bare:
+            found.append(Severity.CRITICAL)
+        if self.survey.bare:
+            found.append(Severity.WARNING)
+        return max(found, default=Severity.OK)
+
+
+@dataclass(frozen=True)
+class _Read:
+    seen: Seen
+    trim_plan: TrimPlan | None
+
+
+def read_status(
+    run: Run, region_name: str | None = None, *, with_trim_plans: bool = False
+) -> Status:
+    """Answer the state of the backups of one region, or of all that are in use.
+
+    The regions where replicas should be are read too. In each: three describes, paged; two more
+    for what the next trimming would delete.
+
+    :raises Refused: nothing could be read.
+
+    Source: DescribeInstances, DescribeVolumes, DescribeSnapshots, DescribeImages,
+    DescribeLockedSnapshots.
+    """
+    shown = run.places(region_name)
+    everywhere = _with_destinations(run, shown)
+    results = fanout.each(
+        everywhere,
+        lambda place: _read(run, place, with_trim_plans),
+        workers=len(everywhere),
+        stop=run.stop,
+    )
+    fanout.refuse_if_all_refused(results)
+    settings = run.settings
+    found = survey(
+        [result.value.seen for result in results if result.value],
+        tag=(settings.tag_name, settings.tag_value),
+        exclude_tag=settings.exclude_tag,
+        destinations=settings.destinations,
+        unread={result.item: str(result.error) for result in results if result.error},
+    )
+    return Status(
+        places=tuple(shown),
+        survey=found.at(shown),
+        judged=tuple(
+            judge_all(
+                found.at(shown).histories,
+                settings.check.limits_for,
+                root_is_frozen=settings.freeze.freeze_root,
+            )
+        ),
+        trim_plans=tuple(
+            result.value.trim_plan for result in results if result.value and result.value.trim_plan
+        ),
+    )
+
+
+def judge_all(
+    histories: Sequence[History],
+    limits_for: Callable[[Tags], Limits],
+    *,
+    root_is_frozen: bool = True,
+) -> list[Judged]:
+    """Answer each history with what is wrong with it; of those in use the worst first.
+
+    :param limits_for: the limits of an instance with some tags.
+    :param root_is_frozen: as for :func:`~snapback.core.health.judge`.
+    """
+    judged = [
+        Judged(
+            history,
+            tuple(judge(history, limits_for(history.tags), root_is_frozen=root_is_frozen))
+            if history.standing is Standing.EARMARKED
+            else (),
+        )
+        for history in histories
+    ]
+    fine = [one for one in judged if _is_kept_up(one.history)]
+    others = [one for one in judged if not _is_kept_up(one.history)]
+    return [*others, *sorted(fine, key=lambda one: -one.severity)]
+
+
+def bare_finding(instance: Instance) -> Finding:
+    """Answer what is wrong with an instance that has the earmark and nothing to back up."""
+    why = "all its volumes are left out by their tag" if instance.devices else "no EBS volumes"
+    return Finding(Severity.WARNING, f"nothing to back up: {why}")
+
+
+def _is_kept_up(history: History) -> bool:
+    return history.standing is Standing.EARMARKED and history.last is not None
+
+
+def _with_destinations(run: Run, shown: Sequence[Place]) -> list[Place]:
+    """Answer the places with those where their replicas should be."""
+    more = {
+        Place(region, place.account)
+        for place in shown
+        for region in run.settings.destinations.get(place.region, ())
+    }
+    return [*shown, *sorted(more - set(shown))]
+
+
+def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
+    conn = run.conn(place)
+    snapshots = all_snapshots(run, place)
+    instances = all_instances(conn, place)
+    volumes = all_volumes(conn, place)
+    now = run.now(place)
+    plan = None
+    if with_trim_plan:
+        plan = plan_trim(
+            place,
+            snapshots,
+            partial(policy_of, run),
+            now,
+            protection_of(run, place),
+            run.settings.max_delete,
+        )
+    seen = Seen(place=place, now=now, instances=instances, volumes=volumes, snapshots=snapshots)
+    return _Read(seen, plan)

@@ -1,0 +1,74 @@
+"""The tasks: ``ns``, the collection for a fabfile, and ``program``, the command ``snapback``.
+
+In your own fabfile, ``from snapback.tasks import backup_instances_by_tag`` takes one task,
+``from snapback.tasks import ns`` all of them.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fabric.config import Config
+from fabric.main import Fab
+from invoke.collection import Collection
+
+from snapback.tasks.backup import backup_instance, backup_instances_by_tag
+from snapback.tasks.executor import ChainExecutor
+from snapback.tasks.replicate import rsync_all_regions, rsync_region, rsync_snapshot
+from snapback.tasks.show import show_config
+from snapback.tasks.status import check, status
+from snapback.tasks.sweep import sweep
+from snapback.tasks.trim import delete_broken_snapshots, trim_snapshots
+
+__all__ = [
+    "backup_instance",
+    "backup_instances_by_tag",
+    "check",
+    "delete_broken_snapshots",
+    "ns",
+    "program",
+    "rsync_all_regions",
+    "rsync_region",
+    "rsync_snapshot",
+    "show_config",
+    "status",
+    "sweep",
+    "trim_snapshots",
+]
+
+ns = Collection(
+    backup_instance,
+    backup_instances_by_tag,
+    check,
+    delete_broken_snapshots,
+    rsync_all_regions,
+    rsync_region,
+    rsync_snapshot,
+    show_config,
+    status,
+    sweep,
+    trim_snapshots,
+    auto_dash_names=False,
+)
+
+
+class _Config(Config):  # type: ignore[misc]
+    """Fabric's configuration, with task names as they are written: with underscores."""
+
+    @staticmethod
+    def global_defaults() -> dict[str, Any]:
+        """Answer Fabric's defaults with ours."""
+        defaults: dict[str, Any] = Config.global_defaults()
+        defaults["tasks"]["auto_dash_names"] = False
+        return defaults
+
+
+program = Fab(
+    name="snapback",
+    binary="snapback",
+    version=version("snapback"),
+    namespace=ns,
+    executor_class=ChainExecutor,
+    config_class=_Config,
+)

@@ -1,0 +1,108 @@
+"""The tasks that delete: old snapshots and broken ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.tasks import task
+
+from snapback.tasks import options
+from snapback.tasks.boundary import perform
+
+if TYPE_CHECKING:
+    from snapback.report.report import Report
+    from snapback.report.screen import Screen
+    from snapback.runtime import Run
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "region_name": options.REGION_NAME,
+        "tag_name": "delete only snapshots with this tag (default: whatever their tags)",
+        "tag_value": "delete only snapshots whose tag --tag-name has this value",
+        "max_delete": "the brake: most percent of a volume's snapshots to delete (default: 50)",
+        "dry_run": options.DRY_RUN,
+        "html": "with a dry run, also write a page into this file that shows what would go",
+        "quiet": options.QUIET,
+        "json": options.JSON,
+    },
+)
+def trim_snapshots(
+    c: Any,
+    region_name: str | None = None,
+    dry_run: bool = False,
+    tag_name: str | None = None,
+    tag_value: str | None = None,
+    max_delete: str | None = None,
+    html: str | None = None,
+    quiet: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Delete old snapshots, logarithmically back in time; broken ones first.
+
+    Only snapshots that snapback or django-fabfile made are judged, by the configured retention:
+    fab show_config says how far back it reaches.
+
+    Exit codes: 0 all done; 1 something failed; 2 refused, by the brake too: nothing done; 3 broken
+    snapshots of ours were found; 4 something is left behind that needs a hand.
+    """
+
+    def body(run: Run, _: Screen, dry: bool) -> Report:
+        from snapback.errors import UsageError
+        from snapback.report.page import write_page
+        from snapback.report.pages import page_of_trimming
+        from snapback.report.trims import trim_report
+        from snapback.trim import trim
+
+        if tag_value is not None and tag_name is None:
+            raise UsageError("--tag-value needs --tag-name")
+        if html and not dry:
+            raise UsageError("--html shows what would be deleted: it needs --dry-run")
+        trimming = trim(
+            run,
+            region_name,
+            dry_run=dry,
+            tag_name=tag_name,
+            tag_value=tag_value,
+            max_delete=options.percent(max_delete, "--max-delete"),
+        )
+        if html and trimming.plans:
+            now = run.now(trimming.plans[0].place)
+            write_page(html, page_of_trimming(trimming.plans, now))
+        return trim_report(trimming, dry)
+
+    perform(c, "trim_snapshots", body, dry_run=dry_run, quiet=quiet, as_json=json)
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "region_name": options.REGION_NAME,
+        "dry_run": options.DRY_RUN,
+        "quiet": options.QUIET,
+        "json": options.JSON,
+    },
+)
+def delete_broken_snapshots(
+    c: Any,
+    region_name: str | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Delete the snapshots in the state error that are ours; list the others.
+
+    Exit codes: 0 there were none; 1 something failed; 2 refused, nothing done; 3 broken snapshots
+    of ours were found; 4 something is left behind that needs a hand.
+    """
+
+    def body(run: Run, _: Screen, dry: bool) -> Report:
+        from snapback.report.trims import trim_report
+        from snapback.trim import delete_broken
+
+        return trim_report(delete_broken(run, region_name, dry_run=dry), dry)
+
+    perform(c, "delete_broken_snapshots", body, dry_run=dry_run, quiet=quiet, as_json=json)

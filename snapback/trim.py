@@ -1,0 +1,286 @@
+"""Trimming: thin out the snapshots of ours, and delete broken ones. Read, decide, show, act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from snapback import audit, fanout
+from snapback.catalog import all_snapshots, protection_of
+from snapback.core.model import Place, Snapshot
+from snapback.core.outcome import Outcome, Word
+from snapback.core.retention import Policy
+from snapback.core.trim_plan import TrimPlan, plan_broken, plan_trim
+from snapback.errors import BrakeError, Interrupted, ItemsFailed, SnapbackError
+from snapback.runtime import Run, current
+from snapback.transfers import Transfers, transfers
+
+
+@dataclass(frozen=True)
+class Trimming:
+    """A trimming: its plans, and what became of every snapshot that they name.
+
+    :ivar outcomes: in a dry run, what would become of them.
+    """
+
+    plans: tuple[TrimPlan, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class _Doomed:
+    """A snapshot that is to be deleted, and why."""
+
+    snapshot: Snapshot
+    reasons: tuple[str, ...]
+    broken: bool = False
+
+
+def trim_snapshots(region_name: str | None = None, dry_run: bool = False) -> Trimming:
+    """Delete old snapshots, logarithmically back in time; answer the plan and what came of it.
+
+    :param region_name: may be contracted; ``None``: all regions in use.
+    :param dry_run: decide and answer the plan, call nothing that changes anything.
+    :raises BrakeError: suspiciously much would go; nothing was deleted.
+    :raises ItemsFailed: not all went well, or broken snapshots of ours were found; its ``outcomes``
+        say what became of each.
+
+    Source: DescribeSnapshots, DescribeImages, DescribeLockedSnapshots, DescribeKeyPairs,
+    DeleteSnapshot.
+    """
+    trimming = trim(current(), region_name, dry_run=dry_run)
+    return _or_raise(trimming)
+
+
+def delete_broken_snapshots(region_name: str | None = None, dry_run: bool = False) -> Trimming:
+    """Delete the snapshots of ours that are in the state ``error``; answer what became of each.
+
+    :param region_name: may be contracted; ``None``: all regions in use.
+    :param dry_run: answer which they are, call nothing that changes anything.
+    :raises ItemsFailed: broken snapshots of ours were found; its ``outcomes`` say which.
+
+    Source: DescribeSnapshots, DeleteSnapshot.
+    """
+    trimming = delete_broken(current(), region_name, dry_run=dry_run)
+    return _or_raise(trimming)
+
+
+def _or_raise(trimming: Trimming) -> Trimming:
+    bad = [outcome for outcome in trimming.outcomes if outcome.exit_code]
+    refused = [outcome for outcome in bad if outcome.word is Word.REFUSED]
+    if refused and all(outcome.word in (Word.REFUSED, Word.BROKEN) for outcome in bad):
+        raise BrakeError(refused[0].explanation)
+    if bad:
+        raise ItemsFailed(trimming.outcomes)
+    return trimming
+
+
+def trim(
+    run: Run,
+    region_name: str | None = None,
+    *,
+    dry_run: bool = False,
+    tag_name: str | None = None,
+    tag_value: str | None = None,
+    max_delete: int | None = None,
+) -> Trimming:
+    """Trim; see :func:`trim_snapshots`.
+
+    :param tag_name: delete only snapshots with this tag...
+    :param tag_value: ...of this value; of whatever value where ``None``.
+    :param max_delete: the brake, percent; ``None``: the configured one.
+    """
+    places = run.places(region_name)
+    flying = transfers(run)
+    brake = run.settings.max_delete if max_delete is None else max_delete
+    selected = partial(_has_tag, tag_name=tag_name, tag_value=tag_value)
+    plans, failures = _plan_everywhere(
+        run, places, lambda place: _plan_place(run, place, brake, selected, flying)
+    )
+    failures += _unread(flying, failures)
+    refusal = _braked(plans, brake, dry_run)
+    if refusal and not dry_run:
+        return Trimming(tuple(plans), (*refusal, *failures))
+    return _carry_out(run, plans, [*refusal, *failures], dry_run)
+
+
+def delete_broken(run: Run, region_name: str | None = None, *, dry_run: bool = False) -> Trimming:
+    """Delete broken snapshots; see :func:`delete_broken_snapshots`."""
+    plans, failures = _plan_everywhere(
+        run, run.places(region_name), lambda place: _plan_broken_place(run, place)
+    )
+    return _carry_out(run, plans, failures, dry_run)
+
+
+def _plan_everywhere(
+    run: Run, places: Sequence[Place], plan: Callable[[Place], TrimPlan]
+) -> tuple[list[TrimPlan], list[Outcome]]:
+    """Answer the plans, regions side by side, and the regions that could not be read."""
+    results = fanout.each(places, plan, workers=len(places), stop=run.stop)
+    fanout.refuse_if_all_refused(results)
+    plans = [result.value for result in results if result.value]
+    failures = [
+        Outcome(
+            subject=str(result.item),
+            word=_word_for(result.error),
+            explanation=str(result.error),
+            region=result.item.region,
+        )
+        for result in results
+        if result.error
+    ]
+    return plans, failures
+
+
+def _plan_place(
+    run: Run,
+    place: Place,
+    brake: int,
+    selected: Callable[[Snapshot], bool],
+    flying: Transfers,
+) -> TrimPlan:
+    snapshots = all_snapshots(run, place)
+    protection = replace(protection_of(run, place), in_flight=flying.reasons)
+    return plan_trim(
+        place, snapshots, partial(policy_of, run), run.now(place), protection, brake, selected
+    )
+
+
+def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
+    """Answer the regions whose transfers are not known, but for those that failed altogether."""
+    told = {outcome.region for outcome in failures}
+    return [
+        Outcome(
+            subject=str(place),
+            word=_word_for(error),
+            explanation=f"which snapshots are on their way there isn't known: {error}",
+            region=place.region,
+        )
+        for place, error in flying.unread.items()
+        if place.region not in told
+    ]
+
+
+def _plan_broken_place(run: Run, place: Place) -> TrimPlan:
+    snapshots = all_snapshots(run, place)
+    return TrimPlan(place=place, broken=tuple(plan_broken(snapshots, run.now(place))), verdicts=())
+
+
+def policy_of(run: Run, newest: Snapshot) -> Policy | str:
+    """Answer the retention of a timeline, by its newest snapshot's place and tags."""
+    settings = run.settings
+    return settings.policy(newest.place.region, newest.tags.get(settings.retention_tag))
+
+
+def _has_tag(snapshot: Snapshot, tag_name: str | None, tag_value: str | None) -> bool:
+    if tag_name is None:
+        return True
+    found = snapshot.tags.get(tag_name)
+    return found is not None and tag_value in (None, found)
+
+
+def _braked(plans: Sequence[TrimPlan], brake: int, dry_run: bool) -> list[Outcome]:
+    """Answer that nothing is deleted, where the plan is suspicious; else nothing."""
+    braked = [(plan.place, one) for plan in plans for one in plan.braked]
+    if not braked:
+        return []
+    place, worst = max(braked, key=lambda found: found[1].deleted / found[1].total)
+    others = f" (and {len(braked) - 1} volumes like it)" if len(braked) > 1 else ""
+    verb = "would be" if dry_run else "was"
+    why = (
+        f"nothing {verb} deleted: {worst.deleted} of the {worst.total} snapshots of "
+        f"{worst.timeline[1]} in {place}{others} would go, over {brake} percent: look at the plan "
+        "(--dry-run) and the retention (fab show_config), then go on with --max-delete 100"
+    )
+    return [
+        Outcome(subject=worst.timeline[1], word=Word.REFUSED, explanation=why, region=place.region)
+    ]
+
+
+def _carry_out(
+    run: Run, plans: Sequence[TrimPlan], failures: Sequence[Outcome], dry_run: bool
+) -> Trimming:
+    """Delete what the plans say, the broken ones first; in a dry run say so only."""
+    outcomes = [
+        _outcome(broken.snapshot, Word.NOT_OURS, broken.reason)
+        for plan in plans
+        for broken in plan.broken
+        if not broken.ours
+    ]
+    broken = [b for plan in plans for b in plan.broken if b.ours]
+    old = [verdict for plan in plans for verdict in plan.deletions]
+    unknown = [_kept_all(plan) for plan in plans]
+    if dry_run:
+        outcomes += [_outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}") for b in broken]
+        outcomes += [_outcome(v.snapshot, Word.WOULD, v.reasons[0]) for v in old]
+    elif broken or old:
+        log = audit.open_log(run)
+        outcomes += _delete_all(
+            run, log, [_Doomed(b.snapshot, (b.reason,), broken=True) for b in broken]
+        )
+        outcomes += _delete_all(run, log, [_Doomed(v.snapshot, v.reasons) for v in old])
+    kept_all = [outcome for some in unknown for outcome in some]
+    return Trimming(tuple(plans), (*outcomes, *kept_all, *failures))
+
+
+def _kept_all(plan: TrimPlan) -> list[Outcome]:
+    """Answer the timelines that were left alone since their retention isn't known."""
+    reasons = {
+        (verdict.snapshot.record.timeline, reason)
+        for verdict in plan.verdicts
+        for reason in verdict.reasons
+        if verdict.snapshot.record and reason.startswith("no retention is named")
+    }
+    return [
+        Outcome(
+            subject=timeline[1], word=Word.KEPT_ALL, explanation=reason, region=plan.place.region
+        )
+        for timeline, reason in sorted(reasons)
+    ]
+
+
+def _delete_all(run: Run, log: audit.DeletionLog, doomed: Sequence[_Doomed]) -> list[Outcome]:
+    """Delete snapshots side by side; answer what became of each."""
+    places = {one.snapshot.place for one in doomed}
+    run.progress.expect(len(doomed), "deleting snapshots")
+    results = fanout.each(
+        doomed,
+        lambda one: audit.delete(run, log, one.snapshot, one.reasons),
+        workers=run.settings.workers * max(1, len(places)),
+        stop=run.stop,
+        on_done=lambda _: run.progress.done(),
+    )
+    return [_deleted(result.item, result.value, result.error) for result in results]
+
+
+def _deleted(
+    doomed: _Doomed, done: tuple[Word, str] | None, error: SnapbackError | None
+) -> Outcome:
+    if error or not done:
+        return _outcome(doomed.snapshot, _word_for(error), str(error))
+    word, explanation = done
+    if doomed.broken:
+        return _outcome(doomed.snapshot, Word.BROKEN, f"{word}: {doomed.reasons[0]}")
+    return _outcome(doomed.snapshot, word, explanation or doomed.reasons[0])
+
+
+def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
+    record = snapshot.record
+    return Outcome(
+        subject=snapshot.snapshot_id,
+        word=word,
+        explanation=explanation,
+        region=snapshot.place.region,
+        facts={
+            "snapshot": snapshot.snapshot_id,
+            "region": snapshot.place.region,
+            "volume": record.volume if record else snapshot.volume_id,
+            "taken_at": (record.taken_at if record else snapshot.started_at).isoformat(),
+            "size_gib": snapshot.size_gib,
+        },
+    )
+
+
+def _word_for(error: SnapbackError | None) -> Word:
+    return Word.NOT_DONE if isinstance(error, Interrupted) else Word.FAILED

@@ -1,0 +1,150 @@
+"""What tests do to hosts: write to them, and see whether that goes through."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ec2_sandbox import Sandbox
+
+from tests.sandbox.conftest import BIN
+from tests.sandbox.warm_fab import ROOT
+
+PATIENCE_S = 40.0
+
+_WRITER = r"""
+use Time::HiRes qw(time sleep);
+my ($acks, @logs) = @ARGV;
+open(my $ack, '>>', $acks) or die;
+my @files = map { open(my $f, '>>', $_) or die; $f } @logs;
+for (my $n = 1; ; $n++) {
+    syswrite($_, "$n\n") for @files;
+    syswrite($ack, "$n " . time . "\n");
+    sleep 0.001;
+}
+"""
+
+
+def wait_until(met: Callable[[], Any], what: str) -> Any:
+    """Answer what a condition answers as soon as it is met."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := met():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
+
+
+@dataclass
+class Writer:
+    """Appends numbered records, without ever syncing, and acknowledges each in memory."""
+
+    sandbox: Sandbox
+    instance_id: str
+
+    def acknowledged(self, before: float = float("inf")) -> int:
+        """The last record that was acknowledged before a moment."""
+        _, said, _ = self.sandbox.hosts.run(self.instance_id, "cat /run/acks")
+        lines = [line.split() for line in said.splitlines() if line.count(" ") == 1]
+        return max((int(n) for n, at in lines if float(at) < before), default=0)
+
+
+@contextmanager
+def writing(sandbox: Sandbox, instance_id: str, *logs: str) -> Iterator[Writer]:
+    """Write to new files, each record to all of them in turn."""
+    sandbox.hosts.run(instance_id, ["rm", "-f", "/run/acks"])
+    words = ["perl", "-e", _WRITER, "/run/acks", *logs]
+    with subprocess.Popen(sandbox.hosts.command(instance_id, words)) as process:
+        writer = Writer(sandbox, instance_id)
+        try:
+            wait_until(lambda: writer.acknowledged() > 100, "a hundred records")
+            yield writer
+        finally:
+            process.kill()
+
+
+def records_in(sandbox: Sandbox, snapshot_id: str, options: str, path: str) -> list[int]:
+    """The records that a snapshot holds, as it is mounted without replaying its journal."""
+    with sandbox.hosts.mounted(snapshot_id, options) as folder:
+        file = Path(folder, path.lstrip("/"))
+        text = file.read_bytes() if file.exists() else b""
+    return [int(line) for line in text.split(b"\n")[:-1] if line.isdigit()]
+
+
+def moment_of(sandbox: Sandbox, action: str) -> float:
+    """When an action was last called, by this machine's clock."""
+    ahead = sandbox.now() - datetime.now(UTC)
+    return (sandbox.calls(action)[-1].time - ahead).timestamp()
+
+
+_PROBE = r"""
+import sys, threading
+def write(path):
+    open(path, "w").close()
+threads = [threading.Thread(target=write, args=(path,), daemon=True) for path in sys.argv[2:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(float(sys.argv[1]))
+written = not any(thread.is_alive() for thread in threads)
+sys.stdout.write(str(int(written)))
+sys.stdout.flush()
+"""
+
+
+def are_writable(
+    sandbox: Sandbox, instance_id: str, *folders: str, within_s: float = PATIENCE_S
+) -> bool:
+    """Tell whether files can be written to folders within some seconds.
+
+    Whoever tries hangs until the thaw, and can't be killed; so it is left alone.
+    """
+    paths = [f"{folder.rstrip('/')}/probe" for folder in folders]
+    words = ["/usr/bin/python3", "-c", _PROBE, str(within_s), *paths]
+    process = subprocess.Popen(sandbox.hosts.command(instance_id, words), stdout=subprocess.PIPE)
+    threading.Thread(target=process.wait, daemon=True).start()
+    assert process.stdout is not None
+    with process.stdout as said:
+        return said.read(1) == b"1"
+
+
+@contextmanager
+def fab_running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the real ``fab``, a process of its own."""
+    process = subprocess.Popen(
+        [BIN / "fab", "-r", ROOT, *arguments],
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def backing_up_frozen(
+    sandbox: Sandbox, instance_id: str, hang_s: float
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a consistent backup, up to where it waits for EC2 while the host is frozen."""
+    sandbox.fault("CreateSnapshots", "hang", seconds=hang_s)
+    with fab_running("backup_instances_by_tag", "--consistent", "--json") as process:
+        wait_until(lambda: is_frozen(sandbox, instance_id), "the freeze")
+        yield process
+
+
+def is_frozen(sandbox: Sandbox, instance_id: str) -> bool:
+    """Tell whether a host is frozen and EC2 called: nothing else is called while it is held."""
+    code, _, _ = sandbox.hosts.run(instance_id, "pgrep -f ' snapback-hold [0-9]'")
+    return code == 0 and sandbox.calls_under_way() > 0

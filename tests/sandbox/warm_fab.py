@@ -1,0 +1,98 @@
+"""The real ``fab``, run many times: each a process of its own, forked off one that has loaded it.
+
+Most of what a short run takes is to load Fabric, boto3 and pydantic, and the tests run hundreds.
+What the first load brings along is tested apart, with the program itself: see test_program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class WarmFab:
+    """Runs ``fab``; the process that is forked is started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[str] | None = None
+
+    def run(
+        self, arguments: list[str], environment: Mapping[str, str], out: Path, err: Path
+    ) -> int:
+        """Run ``fab`` to its end in the current folder; answer its exit code.
+
+        :param out: the file that its stdout goes to.
+        :param err: the same for stderr.
+        """
+        asked = {
+            "argv": ["fab", *arguments],
+            "environment": dict(environment),
+            "folder": str(Path.cwd()),
+            "streams": [os.devnull, str(out), str(err)],
+        }
+        try:
+            to, answers = self._pipes()
+            to.write(json.dumps(asked) + "\n")
+            to.flush()
+            return int(answers.readline())
+        except BaseException:  # a test that took too long, too: the next one gets a new process
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process, and a run that is under way."""
+        if self._server:
+            with self._server as server:
+                os.killpg(server.pid, signal.SIGKILL)
+            self._server = None
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "tests.sandbox.warm_fab"], cwd=ROOT, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        assert self._server.stdin
+        assert self._server.stdout
+        return self._server.stdin, self._server.stdout
+
+
+def serve() -> None:
+    """Fork a run for each line of stdin, answer its exit code on stdout."""
+    for module in ("backup", "tasks", "trim", "report.backups", "report.screen", "report.trims"):
+        import_module(f"snapback.{module}")
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            run(json.loads(line))
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def run(asked: Mapping[str, Any]) -> None:
+    """Be ``fab`` from here on, to the end of the process."""
+    for number, path in enumerate(asked["streams"]):
+        stream = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    sys.argv = asked["argv"]
+    from fabric.main import program
+
+    sys.exit(program.run())
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,1 @@
+"""Tests of what is pure: no network, no clock, no files."""

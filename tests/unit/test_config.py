@@ -1,0 +1,266 @@
+"""The configuration: where it is found, what it refuses, which retention is in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapback.config import HostSettings, Settings, find, load
+from snapback.core.retention import Policy
+from snapback.errors import ConfigError
+from snapback.report.configuration import reach_in_words
+from tests.unit.builders import NOTHING, at
+
+
+@pytest.fixture(autouse=True)
+def nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration but the test's own is found."""
+    for name in ("SNAPBACK_CONFIG", "SNAPBACK_QUIET", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def written(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    path = written(tmp_path / "c.yaml", text)
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    return str(raised.value).replace(f"{path}: ", "")
+
+
+def test_no_file_is_fine_and_everything_has_its_default() -> None:
+    assert find() is None
+    loaded = load(None)
+    assert loaded.settings == Settings()
+    assert loaded.settings.policy("us-east-1") == Policy()
+
+
+def test_the_first_file_there_is_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fabfiles = tmp_path / "fabfiles"
+    places = [
+        tmp_path / "home/.config/snapback/config.yaml",
+        tmp_path / "here/snapback.yaml",
+        fabfiles / "snapback.yaml",
+        tmp_path / "named.yaml",
+    ]
+    for place in places[:3]:
+        written(place)
+        assert find(fabfiles) == place
+    monkeypatch.setenv("SNAPBACK_CONFIG", str(written(places[3])))
+    assert find(fabfiles) == places[3]
+
+
+def test_a_named_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAPBACK_CONFIG", "/no/such.yaml")
+    with pytest.raises(ConfigError, match=r"SNAPBACK_CONFIG=/no/such.yaml: there is no such file"):
+        find()
+
+
+def test_all_problems_are_reported_at_once_each_with_its_path(tmp_path: Path) -> None:
+    said = refusal(
+        tmp_path,
+        """
+        tag_value: yes
+        nonsense: 1
+        regions: {us-east-1: {username: 3, colour: red}, eu_west: {}}
+        retention: {daily: -3, fortnightly: 2}
+        retentions: {short: {daily: many}}
+        max_delete: 101
+        tag_name: aws:mine
+        workers: 0
+        """,
+    ).splitlines()
+    assert sorted(line.split(": ")[0] for line in said) == [
+        "max_delete",
+        "nonsense",
+        "regions.eu_west",
+        "regions.us-east-1.colour",
+        "regions.us-east-1.username",
+        "retention.daily",
+        "retention.fortnightly",
+        "retentions.short.daily",
+        "tag_name",
+        "tag_value",
+        "workers",
+    ]
+
+
+def test_a_yaml_truth_where_text_is_meant_is_told_to_be_quoted(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "tag_value: yes").endswith("is True; put it in quotes")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "isn't YAML"),
+        ("- 1", "expected settings"),
+        ("just words", "expected settings"),
+        ("workers: 1\nworkers: 2", "'workers' is given twice"),
+        ("regions: {}", "regions: dictionary should have at least 1 item"),
+        ("!!python/object/apply:os.system [ls]", "isn't YAML"),
+        ("tag_value: 2026-13-45", "isn't YAML"),
+        ("tag_value: {{ template }}", "isn't YAML"),
+        ("? [a, b]\n: c", "isn't YAML"),
+        ("a: 1\n---\nb: 2", "isn't YAML"),
+        ("[" * 5000, "isn't YAML"),
+        ("fade_after_days: .inf", "fade_after_days: input should be less"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    assert says in refusal(tmp_path, text)
+
+
+def test_a_file_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(path)
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(tmp_path)
+
+
+def test_a_file_that_can_not_be_looked_for_is_refused_rather_than_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = tmp_path / "home/.config"
+    loop.parent.mkdir()
+    loop.symlink_to(loop)
+    with pytest.raises(ConfigError, match="can't be looked for"):
+        find()
+
+
+def test_a_home_that_is_not_there_is_no_place_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "~nobody-is-called-so/.config")
+    assert find() is None
+    monkeypatch.setenv("SNAPBACK_CONFIG", "~nobody-is-called-so/c.yaml")
+    with pytest.raises(ConfigError, match="there is no such file"):
+        find()
+
+
+@pytest.mark.parametrize(("text", "quiet"), [("1", True), ("yes", True), ("0", False), ("", False)])
+def test_the_environment_decides_about_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, quiet: bool
+) -> None:
+    path = written(tmp_path / "c.yaml", f"quiet: {str(not quiet).lower()}")
+    monkeypatch.setenv("SNAPBACK_QUIET", text)
+    assert load(path).settings.quiet is quiet
+    assert load(path).quiet_by_environment
+
+
+def test_an_unclear_wish_for_quiet_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAPBACK_QUIET", "perhaps")
+    with pytest.raises(ConfigError, match="expected 1 or 0"):
+        load(None)
+
+
+def test_a_count_left_out_is_inherited(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "c.yaml",
+        """
+        retention: {hourly: 5, yearly: 0}
+        fade_after_days: 30
+        regions: {us-east-1: , eu-west-1: {retention: {daily: 30}}}
+        retentions: {short: {hourly: 0, daily: 3}}
+        """,
+    )
+    settings = load(path).settings
+    default = Policy(hourly=5, yearly=0, fade_after_days=30)
+    assert settings.policy("us-east-1") == default
+    assert settings.policy("ap-southeast-1") == default
+    assert settings.policy("eu-west-1") == Policy(hourly=5, daily=30, yearly=0, fade_after_days=30)
+    assert settings.policy("eu-west-1", "short") == Policy(
+        hourly=0, daily=3, yearly=0, fade_after_days=30
+    )
+    assert settings.policy("eu-west-1", "shrot") == "no retention is named 'shrot' (tag Retention)"
+
+
+def test_how_far_back_each_count_reaches_in_words() -> None:
+    now = at("2026-11-24T15:20")
+    assert reach_in_words(Policy(), now) == [
+        "hourly 24: one for each of the last 24 hours, back to 2026-11-23 16:00 UTC",
+        "daily 7: one for each of the last 7 days, back to 2026-11-18 00:00 UTC",
+        "weekly 4: one for each of the last 4 weeks, back to 2026-11-01 00:00 UTC",
+        "monthly 12: one for each of the last 12 months, back to 2025-12-01 00:00 UTC",
+        "quarterly 4: one for each of the last 4 quarters, back to 2026-01-01 00:00 UTC",
+        "yearly 10: one for each of the last 10 years, back to 2017-01-01 00:00 UTC",
+    ]
+    assert reach_in_words(Policy(**NOTHING), now) == ["all counts are 0: nothing is ever deleted"]
+
+
+# Hosts.
+
+
+def test_every_problem_with_reaching_hosts_has_its_path(tmp_path: Path) -> None:
+    said = refusal(
+        tmp_path,
+        """
+        ssh:
+          address: dns
+          host_keys: yes
+          connect_timeout_s: 0
+          ssh_timeout_attempts: 0
+          ssh_timeout_interval: -1
+          port: 70000
+          username: ""
+          password: secret
+        regions: {eu-west-1: {address: somewhere}}
+        overrides:
+          - username: nobody
+          - match: {}
+          - match: {Name: 3}
+            consistent: "yes"
+            pre_freeze: ""
+          - match: {Name: web}
+            user: ubuntu
+        """,
+    ).splitlines()
+    assert sorted(line.split(": ")[0] for line in said) == [
+        "overrides.0.match",
+        "overrides.1.match",
+        "overrides.2.consistent",
+        "overrides.2.match.Name",
+        "overrides.2.pre_freeze",
+        "overrides.3.user",
+        "regions.eu-west-1.address",
+        "ssh.address",
+        "ssh.connect_timeout_s",
+        "ssh.host_keys",
+        "ssh.password",
+        "ssh.port",
+        "ssh.ssh_timeout_attempts",
+        "ssh.ssh_timeout_interval",
+        "ssh.username",
+    ]
+
+
+def test_what_is_in_force_for_a_host() -> None:
+    settings = Settings.model_validate(
+        {
+            "ssh": {"username": "of-ssh", "port": 22, "gateway": "jump"},
+            "regions": {"eu-west-1": {"username": "of-region", "port": 2222}},
+            "overrides": [
+                {"match": {"Name": "db"}, "username": "of-name", "consistent": False},
+                {"match": {"role": "db", "env": "prod"}, "username": "too late", "port": 3333},
+                {"match": {"role": "db"}, "pre_freeze": "flush", "consistent": True},
+            ],
+        }
+    )
+    assert settings.for_host("us-east-1", {}) == HostSettings(
+        username="of-ssh", port=22, gateway="jump"
+    )
+    assert settings.for_host("eu-west-1", {"role": "web", "env": "prod"}) == HostSettings(
+        username="of-region", port=2222, gateway="jump"
+    )
+    assert settings.for_host(
+        "eu-west-1", {"Name": "db", "role": "db", "env": "prod"}
+    ) == HostSettings(
+        username="of-name", port=3333, gateway="jump", pre_freeze="flush", consistent=False
+    )

@@ -1,0 +1,323 @@
+"""The documents say what the code does: what they promise is checked here, not hoped for."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from fabric.tasks import Task
+from invoke.parser import Parser
+
+import snapback
+from snapback import config, errors, trim
+from snapback.backed_up import outcome_planned
+from snapback.config import (
+    Check,
+    CheckOverride,
+    Loaded,
+    Override,
+    Region,
+    Retention,
+    Settings,
+    Ssh,
+    Temporary,
+    load,
+)
+from snapback.core.lacking import ReplicationPlan, Step
+from snapback.core.model import Place
+from snapback.core.outcome import Outcome, Word
+from snapback.core.set_plan import Earmark, plan_set
+from snapback.core.trim_plan import TrimPlan
+from snapback.replication.carrying_out import would
+from snapback.replication.legs import Replication
+from snapback.report.backups import backup_report
+from snapback.report.replications import replication_report
+from snapback.report.report import document
+from snapback.report.statuses import check_report
+from snapback.report.trims import trim_report
+from snapback.runtime import Run
+from snapback.tasks import ns, program
+from snapback.tasks.boundary import ABANDONED
+from tests.unit.builders import an_instance, instance, seen, snapshot, status_of
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+EXAMPLE = ROOT / "config.example.yaml"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("[!_]*/*.md")])
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"(?:^|/bin/)(?:fab|snapback) (.+?)(?: +#.*)?$", re.MULTILINE)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    """Answer the code blocks of a page that are in one of some languages."""
+    return [code for language, code in _FENCE.findall(page) if language in languages]
+
+
+def module_of(path: Path) -> ModuleType:
+    """Answer a script of the documentation as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# config.example.yaml: `# text` explains, `#option` is switched off.
+
+
+def switched_on() -> str:
+    return re.sub(r"^#(?=\S|  )", "", text("config.example.yaml"), flags=re.MULTILINE)
+
+
+def test_the_example_as_it_stands_is_the_defaults() -> None:
+    assert load(EXAMPLE).settings == Settings()
+
+
+def test_the_example_shows_every_option(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(switched_on())
+    settings = load(path).settings
+    assert settings.model_fields_set == set(Settings.model_fields)
+    assert settings.retention.model_fields_set == set(Retention.model_fields)
+    assert settings.replication.model_fields_set == set(config.Replication.model_fields)
+    assert settings.temporary.model_fields_set == set(Temporary.model_fields)
+    regions = (settings.regions or {}).values()
+    assert set().union(*(r.model_fields_set for r in regions)) == set(Region.model_fields)
+    assert settings.ssh.model_fields_set == set(Ssh.model_fields)
+    assert settings.overrides[0].model_fields_set == set(Override.model_fields)
+    assert settings.retentions["short"].model_fields_set == set(Retention.model_fields)
+    assert settings.check.model_fields_set == set(Check.model_fields)
+    (differing,) = settings.check.overrides
+    assert differing.model_fields_set == set(CheckOverride.model_fields)
+
+
+def test_what_the_example_switches_off_has_no_default_to_show() -> None:
+    shown = set(yaml.safe_load(text("config.example.yaml")))
+    defaults = Settings().model_dump()
+    assert {name for name in defaults if name not in shown} == {
+        name for name, value in defaults.items() if value is None or value in ({}, [])
+    }
+
+
+def test_the_reference_has_every_option_and_every_task() -> None:
+    generated = module_of(DOCS / "_ext" / "generated.py")
+    settings, tasks = generated.settings(), generated.tasks()
+    for model in (Settings, Retention, Region, Ssh, Override, config.Replication, Check, Temporary):
+        assert all(f"| `{name}` |" in settings for name in model.model_fields)
+    for name, task in ns.tasks.items():
+        assert f"## `{name}`" in tasks
+        assert all(argument.help in tasks for argument in deepcopy(task).get_arguments())
+
+
+# Exit codes.
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/reference/exit-codes.md"])
+def test_the_exit_codes_are_those_of_the_code(name: str) -> None:
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text(name), re.MULTILINE)}
+    of_errors = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and isinstance(getattr(error, "exit_code", None), int)
+    }
+    assert told == {word.exit_code for word in Word} | of_errors | {ABANDONED}
+    (order,) = re.findall(r"4, then (\d), (\d), (\d), (\d)\.", text(name))
+    gravest_first = [4, *map(int, order)]
+    for number, code in enumerate(gravest_first):
+        assert errors.worst_of(gravest_first[number:]) == code
+
+
+def test_both_tables_of_exit_codes_are_one() -> None:
+    rows = [
+        re.findall(r"^\| \d+ \|.*$", text(name), re.MULTILINE)
+        for name in ("README.md", "docs/reference/exit-codes.md")
+    ]
+    assert rows[0] == rows[1]
+
+
+# What one types, and what one copies.
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_line_can_be_parsed(page: Path) -> None:
+    for code in blocks(page.read_text(), "sh", "text", "ini"):
+        for line in _COMMAND.findall(code):
+            Parser(deepcopy(ns).to_contexts(), initial=program.initial_context).parse_argv(
+                line.split()
+            )
+
+
+def test_the_command_lines_are_found() -> None:
+    lines = _COMMAND.findall("\n".join(blocks(text("README.md"), "sh", "text", "ini")))
+    assert len(lines) == 4
+
+
+def test_every_make_target_is_there_and_told() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", text("Makefile"), re.MULTILINE))
+    told = {name for page in PAGES for name in re.findall(r"[`\n]make ([a-z]+)", page.read_text())}
+    assert told <= targets
+    assert set(re.findall(r"^\| `make ([a-z]+)`", text("CONTRIBUTING.md"), re.MULTILINE)) == targets
+
+
+def test_the_units_in_the_readme_are_the_files() -> None:
+    folder = DOCS / "how-to" / "systemd"
+    assert blocks(text("README.md"), "ini") == [
+        (folder / "snapback.service").read_text(),
+        (folder / "snapback.timer").read_text(),
+    ]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to/own-fabfile.md"])
+def test_the_fabfile_in_the_documents_works(name: str) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(blocks(text(name), "python")[0], name, "exec"), names)
+    assert {
+        key for key, value in names.items() if isinstance(value, Task | type(ns["show_config"]))
+    } == {
+        "backup_instances_by_tag",
+        "newest",
+        "trim_snapshots",
+    }
+    (settings,) = (yaml.safe_load(code) for code in blocks(text(name), "yaml"))
+    assert settings == yaml.safe_load(text("fabric.yaml"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text(name))
+    assert all((ROOT / link).is_file() for link in links if "://" not in link)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_examples_of_json_and_yaml_are_valid(page: Path) -> None:
+    for code in blocks(page.read_text(), "json"):
+        json.loads(code)
+    for code in blocks(page.read_text(), "yaml"):
+        said = yaml.safe_load(code)
+        if "tasks" not in said:
+            Settings.model_validate(said)
+
+
+# JSON output.
+
+
+def test_the_json_documents_are_as_told() -> None:
+    page = text("docs/reference/json.md")
+    of_backup, of_trim, of_replication, of_status, of_config = map(json.loads, blocks(page, "json"))
+    plan = plan_set(instance(devices={"/dev/sda1": "vol-1"}), {}, Earmark("x", ()), "run-1")
+    taken = backup_report([outcome_planned(plan, None, None)], dry_run=True)
+    gone = trim.Trimming(
+        (TrimPlan(place=snapshot().place, broken=(), verdicts=()),),
+        (trim._outcome(snapshot(), Word.DELETED, "why"),),
+    )
+    step = Step(source=snapshot(), destination=Place("eu-west-1"))
+    leg = ReplicationPlan(source=snapshot().place, destination=step.destination, steps=(step,))
+    run = Run(Loaded(settings=Settings()))
+    replicated = replication_report(run, Replication((leg,), tuple(would(run, leg))), dry_run=True)
+    assert list(of_replication["estimates"][0]) == list(replicated.facts["estimates"][0])
+    status = status_of(seen([an_instance("web", "a")], [snapshot("2026-11-24T03:00")]))
+    for told, report in (
+        (of_backup, taken),
+        (of_trim, trim_report(gone, dry_run=False)),
+        (of_replication, replicated),
+        (of_status, check_report(status)),
+    ):
+        real = document("task", "run-1", False, report, 0)
+        assert list(told) == list(real)
+        for item in told["items"]:
+            assert list(item) == list(real["items"][0])
+    common = document("task", "run-1", False, None, 0)
+    assert list(of_config)[: len(common)] == list(common)
+    assert re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)[: len(common)] == list(common)
+
+
+def test_every_word_of_an_outcome_is_told_with_its_exit_code() -> None:
+    page = text("docs/reference/json.md")
+    rows = re.findall(r"^\| `([a-z ]+)` \| (\d) \|", page, re.MULTILINE)
+    assert {word: int(code) for word, code in rows} == {
+        outcome.word.text: outcome.exit_code
+        for outcome in (Outcome(subject="x", word=word) for word in Word)
+    }
+
+
+# IAM policies.
+
+
+def actions_of(policy: Path) -> set[str]:
+    said = json.loads(policy.read_text())
+    assert said["Version"] == "2012-10-17"
+    assert all(statement["Effect"] == "Allow" for statement in said["Statement"])
+    return {action for statement in said["Statement"] for action in statement["Action"]}
+
+
+def calls_of_the_code() -> set[str]:
+    """Answer the API operations that the code calls: they all go through ``call`` or ``pages``."""
+    found = set()
+    for path in (ROOT / "snapback").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            if isinstance(called, ast.Name) and called.id in {"call", "pages"}:
+                operation = node.args[1]
+                if isinstance(operation, ast.Constant):
+                    found.add("".join(word.capitalize() for word in operation.value.split("_")))
+            if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+                around = called.value.id in {"conn", "client", "sts"} and called.attr != "close"
+                assert not around, f"{path}:{node.lineno} calls past snapback.ec2.calls"
+    return found
+
+
+POLICIES = sorted((DOCS / "reference" / "iam").glob("*.json"))
+
+
+def test_the_policies_name_just_what_the_code_calls() -> None:
+    named = set().union(*map(actions_of, POLICIES))
+    assert named == {f"ec2:{name}" for name in calls_of_the_code() - {"GetCallerIdentity"}}
+
+
+def test_every_task_has_a_policy_and_every_policy_its_place() -> None:
+    assert {path.stem for path in POLICIES} >= set(ns.tasks) - {"show_config"}
+    page = text("docs/reference/iam.md")
+    assert all(f"{{literalinclude}} iam/{path.name}" in page for path in POLICIES)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
+def test_a_policy_allows_what_its_helper_says_that_it_calls(policy: Path) -> None:
+    helper = getattr(snapback, policy.stem.replace("trim_tagged_only", "trim_snapshots"), None)
+    said = (helper.__doc__ or "").partition("Source: ")[2] if helper else ""
+    assert {f"ec2:{name}" for name in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", said)} <= actions_of(
+        policy
+    )
+
+
+def test_backup_and_trim_separate() -> None:
+    of = {path.stem: actions_of(path) for path in POLICIES}
+    for name in ("backup_instance", "backup_instances_by_tag", "create_snapshot"):
+        assert "ec2:DeleteSnapshot" not in of[name]
+    for name in ("trim_snapshots", "trim_tagged_only", "delete_broken_snapshots"):
+        assert not any(action.startswith("ec2:Create") for action in of[name])
+
+
+# The picture.
+
+
+def test_the_picture_of_what_survives_is_what_the_planner_says() -> None:
+    drawn = module_of(DOCS / "draw_survivors.py")
+    assert drawn.TARGET.read_text(encoding="utf-8") == drawn.drawing(drawn.verdicts()), (
+        "run: python docs/draw_survivors.py"
+    )

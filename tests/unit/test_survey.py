@@ -1,0 +1,364 @@
+"""What is known of each volume's backups, and whether that is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from snapback.core.health import Limits, Severity, judge
+from snapback.core.lent import marks
+from snapback.core.model import Consistency, Place, Snapshot, Volume
+from snapback.core.outcome import Word
+from snapback.core.survey import Standing
+from snapback.report.prometheus import metrics_text
+from snapback.report.statuses import check_line, check_report, status_report
+from snapback.status import Status
+from tests.unit.builders import (
+    REGION,
+    an_instance,
+    at,
+    record,
+    seen,
+    snapshot,
+    status_of,
+    vol,
+)
+
+OTHER = "eu-west-1"
+HOUR = timedelta(hours=1)
+
+
+def replica(taken: str = "2026-11-24T03:00", volume: str = "a", **others: Any) -> Snapshot:
+    """Answer a replica in the other region of a snapshot in the first."""
+    fields: dict[str, Any] = {
+        "place": Place(OTHER),
+        "record": record(taken, volume),
+        "volume_id": "vol-ffffffff",
+    }
+    return snapshot(taken, region=OTHER, **{**fields, **others})
+
+
+def replicated(*replicas: Snapshot, natives: tuple[Snapshot, ...] = ()) -> Status:
+    """Answer the status of one volume that should have replicas in the other region."""
+    return status_of(
+        seen([an_instance("web", "a")], natives or (snapshot(),)),
+        seen(region=OTHER, snapshots=replicas),
+        destinations={REGION: [OTHER]},
+    )
+
+
+def texts(status: Status) -> list[str]:
+    """Answer all that is wrong, in words."""
+    return [finding.text for one in status.judged for finding in one.findings]
+
+
+# The survey.
+
+
+def test_a_volume_has_its_own_snapshots_oldest_first() -> None:
+    ours = [snapshot("2026-11-24T03:00", name="new"), snapshot("2026-11-23T03:00", name="old")]
+    status = status_of(seen([an_instance("web", "a")], [*ours, snapshot(volume="b")]))
+    history = status.earmarked[0].history
+    assert [s.snapshot_id for s in history.completed] == ["old", "new"]
+    assert history.name == "web"
+    assert history.is_root
+
+
+def test_pending_broken_and_foreign_ones_are_not_counted_as_kept() -> None:
+    status = status_of(
+        seen(
+            [an_instance("web", "a")],
+            [
+                snapshot("2026-11-24T01:00", state="pending", name="p"),
+                snapshot("2026-11-24T02:00", state="error", name="e"),
+                snapshot("2026-11-24T03:00", record=None, name="foreign"),
+                snapshot("2026-11-24T04:00", tags={"dlm:managed": "true"}, name="dlm"),
+                snapshot("2026-11-25T04:00", name="of tomorrow"),
+            ],
+        )
+    )
+    history = status.earmarked[0].history
+    assert history.completed == ()
+    assert [s.snapshot_id for s in history.pending] == ["p"]
+    assert [s.snapshot_id for s in history.broken] == ["e"]
+
+
+def test_what_wants_to_be_looked_at_comes_first() -> None:
+    no_tag = an_instance("former", "c", tags={"Name": "former"})
+    status = status_of(
+        seen(
+            [an_instance("fine", "a"), an_instance("missing", "b"), no_tag],
+            [snapshot(), snapshot(volume="c"), snapshot(volume="d"), snapshot(volume="e")],
+            volumes=[Volume(place=Place(REGION), volume_id=vol("d"))],
+        )
+    )
+    assert [(one.history.volume_id, one.history.standing) for one in status.judged] == [
+        (vol("b"), Standing.EARMARKED),
+        (vol("d"), Standing.NO_LONGER),
+        (vol("c"), Standing.NO_LONGER),
+        (vol("e"), Standing.ORPHAN),
+        (vol("a"), Standing.EARMARKED),
+    ]
+    subjects = [outcome.subject for outcome in status_report(status).outcomes]
+    assert subjects[0] == vol("b")
+    assert subjects[-2:] == ["volumes that are gone", vol("a")]
+
+
+@pytest.mark.parametrize(
+    ("tags", "volumes", "why"),
+    [
+        ({"Name": "web"}, {}, "its instance has no tag Earmarking=production"),
+        (None, {"snapback:exclude": "scratch"}, "left out by the tag snapback:exclude"),
+    ],
+)
+def test_why_a_volume_is_no_longer_backed_up(
+    tags: dict[str, str] | None, volumes: dict[str, str], why: str
+) -> None:
+    web = an_instance("web", "a") if tags is None else an_instance("web", "a", tags=tags)
+    volume = Volume(place=Place(REGION), volume_id=vol("a"), tags=volumes)
+    (one,) = status_of(seen([web], [snapshot()], volumes=[volume])).judged
+    assert one.history.why_no_longer == why
+    assert one.findings == ()
+
+
+def test_an_orphan_is_one_only_where_its_region_was_read() -> None:
+    there = seen(region=OTHER, snapshots=[replica()])
+    assert status_of(there).judged == ()
+    (one,) = status_of(seen(), there).judged
+    assert one.history.standing is Standing.ORPHAN
+    (row,) = status_report(status_of(seen(), there)).outcomes
+    assert "1 volume gone: 1 snapshot" in row.explanation
+
+
+def test_the_same_volume_id_in_two_regions_is_two_volumes() -> None:
+    status = status_of(
+        seen([an_instance("web", "a")], [snapshot(name="here")]),
+        seen([an_instance("web", "a", region=OTHER)], [], region=OTHER),
+    )
+    by_region = {one.history.place.region: one.history for one in status.judged}
+    assert len(by_region[REGION].completed) == 1
+    assert by_region[OTHER].completed == ()
+    assert by_region[OTHER].replicas == ()
+
+
+def test_what_a_run_left_is_told_with_its_age() -> None:
+    left = Volume(
+        place=Place(REGION),
+        volume_id=vol("f"),
+        tags=marks("run-1", "destination", "token", at("2026-11-24T08:00")),
+        created_at=at("2026-11-24T07:00"),
+    )
+    rows = status_report(status_of(seen(volumes=[left]))).outcomes
+    assert rows[0].explanation == "destination of run-1, 5 h old, has expired: fab sweep removes it"
+    assert rows[0].word is Word.WARNING
+    used = replace(left, tags=marks("run-1", "destination", "token", at("2026-11-24T13:00")))
+    rows = status_report(status_of(seen(volumes=[used]))).outcomes
+    assert rows[0].explanation == "destination of run-1, 5 h old, in use"
+    assert rows[0].word is Word.OK
+
+
+# The judgement.
+
+LATE = Limits(max_age=5 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "limits", "severity", "said"),
+    [
+        ([snapshot()], Limits(), None, ""),
+        ([], Limits(), Severity.CRITICAL, "no snapshot"),
+        ([snapshot(state="pending")], Limits(), Severity.CRITICAL, "no snapshot; one is pending"),
+        ([snapshot()], LATE, Severity.CRITICAL, "last snapshot is 9 h old, at most 5 h allowed"),
+        ([snapshot()], Limits(max_age=9 * HOUR), None, ""),
+        ([snapshot()], Limits(min_kept=2), Severity.WARNING, "1 kept, at least 2 wanted"),
+        (
+            [snapshot(), snapshot("2026-11-24T02:00", state="error", name="e")],
+            Limits(),
+            Severity.WARNING,
+            "1 in error (e: EC2 gives no reason)",
+        ),
+        (
+            [
+                snapshot(),
+                snapshot("2026-11-24T04:00", state="error", state_message="key", name="e"),
+            ],
+            Limits(),
+            Severity.CRITICAL,
+            "1 in error (e: key)",
+        ),
+        (
+            [snapshot(), snapshot("2026-11-24T04:00", state="pending", name="p", progress="7%")],
+            Limits(max_pending=7 * HOUR),
+            Severity.WARNING,
+            "a snapshot is stuck: p pending for 8 h (7%)",
+        ),
+        ([snapshot(), snapshot("2026-11-24T04:00", state="pending")], Limits(), None, ""),
+        (
+            [snapshot()],
+            Limits(consistency=Consistency.FILESYSTEM),
+            Severity.CRITICAL,
+            "crash-consistent at best, filesystem is required",
+        ),
+        (
+            [snapshot(), snapshot("2026-11-24T00:00", consistency=Consistency.STOPPED)],
+            Limits(consistency=Consistency.FILESYSTEM),
+            None,
+            "",
+        ),
+        (
+            [snapshot(), snapshot("2026-11-21T00:00", consistency=Consistency.APPLICATION)],
+            Limits(consistency=Consistency.FILESYSTEM),
+            Severity.CRITICAL,
+            "crash-consistent at best, filesystem is required",
+        ),
+    ],
+)
+def test_one_volume_by_its_limits(
+    snapshots: list[Snapshot], limits: Limits, severity: Severity | None, said: str
+) -> None:
+    (one,) = status_of(seen([an_instance("web", "a")], snapshots), limits=limits).judged
+    if severity is None:
+        assert one.findings == ()
+    else:
+        assert said in [f.text for f in one.findings if f.severity is severity]
+        assert one.severity is severity
+
+
+def test_no_consistency_is_demanded_of_a_root_that_is_left_out() -> None:
+    status = status_of(seen([an_instance("web", "a", "b")], [snapshot(), snapshot(volume="b")]))
+    limits = Limits(consistency=Consistency.FILESYSTEM)
+    found = {
+        one.history.volume_id: judge(one.history, limits, root_is_frozen=False)
+        for one in status.judged
+    }
+    assert found[vol("a")] == []
+    assert len(found[vol("b")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("replicas", "said"),
+    [
+        ((replica(),), []),
+        ((), ["no replica in eu-west-1"]),
+        ((replica(state="pending"),), ["no replica in eu-west-1; being replicated"]),
+        (
+            (replica("2026-11-22T03:00"), replica(state="pending")),
+            ["replica in eu-west-1 is 2 days old, at most 26 h allowed"],
+        ),
+        (
+            (replica(), replica("2026-11-24T05:00", state="error", state_message="key", name="e")),
+            ["1 replica in eu-west-1 in error (e: key)"],
+        ),
+        (
+            (replica(), replica(state="pending", started_at=at("2026-11-22T03:00"), name="p")),
+            ["a replica in eu-west-1 is stuck: p pending for 2 days (0%)"],
+        ),
+    ],
+)
+def test_replicas_by_the_age_of_their_data(replicas: tuple[Snapshot, ...], said: list[str]) -> None:
+    assert texts(replicated(*replicas)) == said
+
+
+def test_a_replica_is_as_old_as_its_data_however_late_it_was_copied() -> None:
+    late = replica("2026-11-22T03:00", started_at=at("2026-11-24T11:00"))
+    assert "2 days old" in texts(replicated(late))[0]
+
+
+def test_a_destination_that_could_not_be_read_is_unknown() -> None:
+    status = status_of(
+        seen([an_instance("web", "a")], [snapshot()]),
+        destinations={REGION: [OTHER]},
+        unread={Place(OTHER): "no permission"},
+    )
+    assert status.severity is Severity.UNKNOWN
+    assert texts(status) == ["replicas in eu-west-1 unknown: it could not be read"]
+
+
+# The line for a monitor.
+
+
+def test_all_is_well_in_a_line() -> None:
+    line = check_line(status_of(seen([an_instance("web", "a")], [snapshot()])))
+    assert line == (
+        "SNAPBACK OK - 1 volume backed up, all as it should be | volumes=1 critical=0 warning=0 "
+        "unknown=0 oldest_backup=32400s oldest_replica=U pending=0 errors=0"
+    )
+
+
+def test_the_gravest_come_first_and_not_all_are_named() -> None:
+    letters = "abcdef"
+    status = status_of(seen([an_instance(f"w|{x}", x) for x in letters[:6]], [snapshot()]))
+    line = check_line(status)
+    assert line.count("no snapshot") == 5
+    assert line.count("|") == 1
+    assert "\n" not in line
+    status = status_of(
+        seen([an_instance("fine", "a"), an_instance("bad", "b")], [snapshot()]),
+        limits=Limits(min_kept=2),
+    )
+    assert check_line(status).index("bad") < check_line(status).index("fine")
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: status_of(seen([an_instance("web", "a")], [snapshot()])), 0),
+        (lambda: status_of(seen([an_instance("web", "a")], [snapshot()]), limits=LATE), 2),
+        (
+            lambda: status_of(
+                seen([an_instance("web", "a")], [snapshot()]), limits=Limits(min_kept=5)
+            ),
+            1,
+        ),
+        (lambda: status_of(seen()), 2),
+        (lambda: status_of(seen([an_instance("web")])), 1),
+        (lambda: status_of(unread={Place(REGION): "why"}), 3),
+        (
+            lambda: status_of(
+                seen([an_instance("web", "a")]), unread={Place(OTHER): "critical counts more"}
+            ),
+            2,
+        ),
+    ],
+)
+def test_exit_codes_are_those_of_nagios(make: Callable[[], Status], code: int) -> None:
+    assert check_report(make()).exit_code == code
+
+
+# Metrics.
+
+
+def test_metrics_escape_what_names_may_hold() -> None:
+    web = an_instance("web", "a", tags={"Name": 'a"b\\c\nd', "Earmarking": "production"})
+    text = metrics_text(status_of(seen([web], [snapshot()])), 1000.0)
+    assert r'name="a\"b\\c\nd"' in text
+    assert text.endswith("\n")
+    assert "snapback_last_reading_timestamp_seconds 1000\n" in text
+
+
+def test_metrics_tell_times_not_ages() -> None:
+    text = metrics_text(replicated(replica()), 1.0)
+    taken = f"{at('2026-11-24T03:00').timestamp():.0f}"
+    labels = f'account="",region="{REGION}",volume="{vol("a")}"'
+    assert f"snapback_last_snapshot_timestamp_seconds{{{labels}}} {taken}\n" in text
+    assert (
+        f'snapback_last_replica_timestamp_seconds{{{labels},destination="{OTHER}"}} {taken}\n'
+        in text
+    )
+
+
+def test_a_wanted_replica_that_is_missing_shows_in_the_metrics() -> None:
+    assert f'destination="{OTHER}"}} 0\n' in metrics_text(replicated(), 1.0)
+
+
+def test_each_metric_has_help_and_type_once_and_a_proper_name() -> None:
+    text = metrics_text(replicated(replica()), 1.0)
+    helped = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP")]
+    typed = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert helped == typed
+    assert len(set(helped)) == len(helped)
+    assert all(name.startswith("snapback_") for name in helped)

@@ -1,0 +1,111 @@
+"""What trimming would delete at a place: the brake, broken ones, what isn't selected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from snapback.core.model import Place, Snapshot
+from snapback.core.retention import Protection
+from snapback.core.trim_plan import TrimPlan, age, kind_of_reason, plan_broken, plan_trim
+from tests.unit.builders import REGION, at, policy, snapshot, vol
+
+NOW = at("2026-11-24T12:00")
+
+
+def planned(snapshots: list[Snapshot], max_delete: int = 50, **more: Any) -> TrimPlan:
+    def by(_: Snapshot) -> Any:
+        return policy(daily=5)
+
+    return plan_trim(Place(REGION), snapshots, by, NOW, Protection(), max_delete, **more)
+
+
+def days(count: int, **more: Any) -> list[Snapshot]:
+    return [snapshot(NOW - timedelta(days=number), **more) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "max_delete", "braked"),
+    [
+        (10, 0, False),  # 10 are not over 10
+        (11, 50, True),  # 6 of 11 would go: 54 percent
+        (11, 54, True),
+        (11, 55, False),
+        (11, 100, False),
+        (5, 0, False),
+    ],
+)
+def test_the_brake_is_a_percentage_of_a_timeline_of_over_ten(
+    count: int, max_delete: int, braked: bool
+) -> None:
+    plan = planned(days(count), max_delete)
+    assert bool(plan.braked) is braked
+    assert len(plan.deletions) == max(0, count - 5)
+
+
+def test_one_volumes_timeline_is_enough_for_the_brake() -> None:
+    plan = planned([*days(100, volume="a"), *days(5, volume="b")], 90)
+    assert [(braked.timeline[1], braked.total, braked.deleted) for braked in plan.braked] == [
+        (vol("a"), 100, 95)
+    ]
+
+
+def test_what_is_not_selected_is_kept_and_so_is_its_set() -> None:
+    old = NOW - timedelta(days=9)
+    pair = [snapshot(old, volume=v, set_id="set-1", name=f"snap-{v}") for v in "ab"]
+    new = [snapshot(NOW, volume=v) for v in "ab"]
+    fives = [s for v in "ab" for s in days(5, volume=v)]
+    everything = [*pair, *new, *fives]
+    assert {v.snapshot.snapshot_id for v in planned(everything).deletions} >= {"snap-a", "snap-b"}
+    plan = planned(everything, selected=lambda s: s.snapshot_id != "snap-a")
+    assert not {"snap-a", "snap-b"} & {v.snapshot.snapshot_id for v in plan.deletions}
+
+
+def test_broken_ones_tell_their_story_and_whose_they_are() -> None:
+    good = snapshot(NOW - timedelta(hours=30))
+    ours = snapshot(NOW, state="error", state_message="bad key", name="snap-1")
+    tagged = snapshot(
+        NOW, state="error", record=None, tags={"snapback:run": "r"}, volume="c", name="snap-2"
+    )
+    foreign = snapshot(NOW, state="error", record=None, name="snap-3")
+    claimed = snapshot(NOW, state="error", tags={"dlm:managed": "true"}, name="snap-4")
+    found = plan_broken([good, ours, tagged, foreign, claimed], NOW)
+    assert [(broken.snapshot.snapshot_id, broken.ours) for broken in found] == [
+        ("snap-1", True),
+        ("snap-2", True),
+        ("snap-3", False),
+        ("snap-4", False),
+    ]
+    assert found[0].reason == f"{vol('a')}: bad key; last good one 30 h old"
+    assert found[1].reason == f"{vol('c')}: EC2 gives no reason; no good one is left"
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(minutes=20), "20 min"),
+        (timedelta(hours=47, minutes=59), "47 h"),
+        (timedelta(hours=49), "2 days"),
+        (timedelta(hours=-3), "0 min"),
+    ],
+)
+def test_ages_in_words(span: timedelta, words: str) -> None:
+    assert age(span) == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("hour 2026-11-24T03", "hour"),
+        ("week of 2026-11-22", "week"),
+        ("in use by ami-1", "in use"),
+        ("set-0123 is kept for snap-1", "set"),
+        ("managed by another service (tag dlm:managed)", "managed by another"),
+        ("newest", "newest"),
+        ("tag preserve_snapshot", "tag preserve_snapshot"),
+    ],
+)
+def test_reasons_are_counted_by_their_kind(reason: str, kind: str) -> None:
+    assert kind_of_reason(reason) == kind
