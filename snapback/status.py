@@ -9,8 +9,9 @@ from functools import partial
 from snapback import fanout
 from snapback.catalog import all_snapshots, protection_of
 from snapback.core.health import Finding, Limits, Severity, judge, worst
+from snapback.core.history import History, Standing
 from snapback.core.model import Instance, Place, Tags
-from snapback.core.survey import History, Seen, Standing, Survey, survey
+from snapback.core.survey import Seen, Survey, survey
 from snapback.core.trim_plan import TrimPlan, plan_trim
 from snapback.ec2.instances import all_instances
 from snapback.ec2.volumes import all_volumes

@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
+from snapback.core.history import History, Replicas, age_of, best_within, taken_at
 from snapback.core.model import Consistency, Snapshot
-from snapback.core.survey import History, Replicas, age_of, best_within, taken_at
 from snapback.core.trim_plan import age
 
 

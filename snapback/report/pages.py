@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from snapback.config import Check
 from snapback.core.health import Severity
+from snapback.core.history import History, Replicas, Standing, age_of, taken_at
 from snapback.core.model import Consistency, Snapshot
 from snapback.core.retention import Verdict
-from snapback.core.survey import History, Replicas, Standing, age_of, taken_at
 from snapback.core.trim_plan import TrimPlan, age
 from snapback.report.page import Page, Row
 from snapback.report.picture import Lane, Mark

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from snapback.core.health import Severity
-from snapback.core.survey import History, Standing, taken_at
+from snapback.core.history import History, Standing, taken_at
 from snapback.report.statuses import NAGIOS
 from snapback.status import Judged, Status
 

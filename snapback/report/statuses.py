@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from snapback.core.health import Severity
+from snapback.core.history import History, Replicas, Standing, age_of, taken_at
 from snapback.core.model import Snapshot
 from snapback.core.outcome import Outcome, Word
-from snapback.core.survey import History, Replicas, Standing, Temporary, age_of, taken_at
+from snapback.core.survey import Temporary
 from snapback.core.trim_plan import age
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from snapback.core.health import Limits, Severity, judge
+from snapback.core.history import Standing
 from snapback.core.lent import marks
 from snapback.core.model import Consistency, Place, Snapshot, Volume
 from snapback.core.outcome import Word
-from snapback.core.survey import Standing
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
 from snapback.status import Status
