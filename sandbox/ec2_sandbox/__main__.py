@@ -16,7 +16,13 @@ from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.region_names import check_names
 from ec2_sandbox.settings import NAMES, Settings
 
-_OWN_FLAGS = {"enabled_regions", "throttle", "buckets", "kms_keys", "now", "default_region"}
+_JSON_FLAGS = {
+    "buckets": 'other buckets: {"CreateSnapshots": [5, 1]}',
+    "roles": "the roles there are: {ARN: external id}",
+    "denied": 'what is not allowed: {"*": ["DeleteSnapshot"]}, or in a region',
+    "recycle_bin": 'rules of the Recycle Bin: {"us-east-1": [{"days": 7}]}',
+}
+_OWN_FLAGS = {"enabled_regions", "throttle", "kms_keys", "now", "default_region", *_JSON_FLAGS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,9 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--default-region", metavar="REGION", help="for AWS_DEFAULT_REGION")
     parser.add_argument("--now", metavar="TIME", help="the clock's start, 2024-05-01T12:00:00Z")
     parser.add_argument("--throttle", action="store_true", help="EC2's token buckets")
-    parser.add_argument(
-        "--buckets", metavar="JSON", help='other buckets: {"CreateSnapshots": [5, 1]}'
-    )
+    for name, meaning in _JSON_FLAGS.items():
+        parser.add_argument("--" + name.replace("_", "-"), metavar="JSON", help=meaning)
     parser.add_argument("--kms-keys", metavar="A,B", help="the KMS keys there are")
     defaults = Settings()
     for name in NAMES:
@@ -76,11 +81,12 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         given["kms_keys"] = options.kms_keys.split(",")
     if options.throttle:
         given["throttle"] = True
-    if options.buckets is not None:
+    for name in given.keys() & _JSON_FLAGS.keys():
         try:
-            given["buckets"] = json.loads(options.buckets)
+            given[name] = json.loads(given[name])
         except ValueError:
-            raise SandboxError(f"--buckets {options.buckets!r} is no JSON") from None
+            flag = "--" + name.replace("_", "-")
+            raise SandboxError(f"{flag} {given[name]!r} is no JSON") from None
     return given
 
 

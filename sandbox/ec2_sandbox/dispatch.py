@@ -15,6 +15,7 @@ from ec2_sandbox import wire
 from ec2_sandbox.corrections.regions import check_enabled
 from ec2_sandbox.errors import ApiError, DropConnection
 from ec2_sandbox.log import Call
+from ec2_sandbox.permits import check_permitted
 
 if TYPE_CHECKING:
     from ec2_sandbox.faults import Fault
@@ -139,6 +140,8 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
     at = f"{account}/{request.region}"
     world.buckets.take(world.settings, at, request.action, request.flat)
     call = StrictResponse(request.action, request.region, request.flat, account)
+    caller = world.roles.caller_arn(request.access_key, world.clock.now())
+    check_permitted(world.settings.denied, request.region, request.action, request.flat, caller)
     with world.lock:
         _check_world(over)
         world.settle(request.region, account)
@@ -158,7 +161,7 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
 def _error_response(service: str, error: ApiError) -> Response:
     if service == "ec2":
         return Response(error.status, wire.write_error(error).encode())
-    if service == "ssm":
+    if service in ("ssm", "rbin"):
         body = json.dumps({"__type": error.code, "message": error.message}).encode()
         return Response(error.status, body, JSON)
     return Response(error.status, wire.write_query_error(error).encode())

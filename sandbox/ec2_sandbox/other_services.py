@@ -1,13 +1,15 @@
-"""STS and SSM at the same endpoint, answered by moto."""
+"""STS, SSM, IAM and the Recycle Bin at the same endpoint; most of it is answered by moto."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from ec2_sandbox import recycle_bin
 from ec2_sandbox.corrections.parameters import answer_parameters
 from ec2_sandbox.dispatch import JSON, Request, Response
 from ec2_sandbox.errors import ApiError
+from ec2_sandbox.permits import is_denied, refusal
 
 if TYPE_CHECKING:
     from ec2_sandbox.world import World
@@ -18,6 +20,11 @@ def answer(world: World, request: Request) -> Response:
 
     :raises ApiError: no such service here
     """
+    _check_permitted(world, request)
+    if request.service == "rbin":
+        rules = world.settings.recycle_bin
+        told = recycle_bin.answer(rules, request.region, request.path, request.body)
+        return Response(200, json.dumps(told).encode(), JSON)
     if request.service == "ssm":
         asked = json.loads(request.body or b"{}")
         found = answer_parameters(request.region, request.action, asked)
@@ -41,6 +48,14 @@ def answer(world: World, request: Request) -> Response:
             raise ApiError("InvalidAction", f"{request.action} is not in the sandbox.") from None
     content_type = headers.get("Content-Type") or headers.get("content-type") or "text/xml"
     return Response(status, body if isinstance(body, bytes) else body.encode(), content_type)
+
+
+def _check_permitted(world: World, request: Request) -> None:
+    name = f"{request.service}:{request.action}"
+    if is_denied(world.settings.denied, request.region, name):
+        caller = world.roles.caller_arn(request.access_key, world.clock.now())
+        code = "AccessDenied" if request.service in ("iam", "sts") else "AccessDeniedException"
+        raise ApiError(code, refusal(caller, name), 403)
 
 
 def _response_class(world: World, service: str) -> Any:

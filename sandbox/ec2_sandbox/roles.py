@@ -93,6 +93,11 @@ class Roles:
             raise ApiError("RequestExpired", "Request has expired.")
         return session
 
+    def caller_arn(self, access_key: str, now: datetime) -> str:
+        """Answers who calls, as refusals name them."""
+        session = self.session(access_key, now)
+        return session.arn if session else f"arn:aws:sts::{ACCOUNT_ID}:user/moto"
+
     def account(self, access_key: str, now: datetime) -> str:
         """Answers the account that a call is for.
 

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ec2_sandbox import wire
+from ec2_sandbox import recycle_bin, wire
 from ec2_sandbox.control import control
 from ec2_sandbox.dispatch import Request, Response, serve
 from ec2_sandbox.errors import DropConnection, SandboxError
@@ -135,5 +135,5 @@ def read_request(
         return Request(service, region, target.rpartition(".")[2], {}, headers, body, path, key)
     text = body.decode("utf-8", "replace") if method == "POST" and body else query
     flat = wire.read_flat(text)
-    action = flat.get("Action", "")
+    action = recycle_bin.action_of(path) if service == "rbin" else flat.get("Action", "")
     return Request(service, region, action, flat, headers, body or query.encode(), path, key)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ec2_sandbox.errors import SandboxError
+from ec2_sandbox.recycle_bin import read_rules
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Settings:
     kms_keys: tuple[str, ...] | None = None
     roles: Mapping[str, str] | None = None
     session_seconds: float = 3600.0
+    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    recycle_bin: Mapping[str, Any] = field(default_factory=dict)
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """Answers these settings with some changed.
@@ -129,6 +132,17 @@ def _roles(value: Any) -> dict[str, str] | None:
     return {str(arn): str(external_id) for arn, external_id in value.items()}
 
 
+def _denied(value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise ValueError("write {region, or *: [actions]}")
+    return {
+        str(region): tuple(
+            action if ":" in action else f"ec2:{action}" for action in _texts(actions) or ()
+        )
+        for region, actions in value.items()
+    }
+
+
 _READERS: dict[str, Any] = {
     "enabled_regions": _texts,
     "default_region": _text,
@@ -148,5 +162,7 @@ _READERS: dict[str, Any] = {
     "kms_keys": _texts,
     "roles": _roles,
     "session_seconds": _number,
+    "denied": _denied,
+    "recycle_bin": read_rules,
 }
 NAMES = tuple(_READERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ class World:
             if self.hosts is not None:
                 self.hosts.reset()
             ec2_backends.clear()
+            if "moto.iam.models" in sys.modules:
+                sys.modules["moto.iam.models"].iam_backends.clear()
             for models in model_data.values():
                 for model in models.values():
                     model.instances_tracked.clear()

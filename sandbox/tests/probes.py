@@ -519,3 +519,29 @@ def a_key_pair_is_deleted_by_its_id(at: Place) -> bool:
     made = at.ec2.create_key_pair(KeyName="some", KeyType="ed25519")
     at.ec2.delete_key_pair(KeyPairId=made["KeyPairId"])
     return not at.ec2.describe_key_pairs()["KeyPairs"]
+
+
+@drops("dry_runs")
+def a_dry_run_of_any_action_changes_nothing(at: Place) -> bool:
+    before = at.ec2.describe_subnets()["Subnets"]
+    vpc = at.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    given = {"VpcId": vpc, "CidrBlock": "172.31.240.0/24"}
+    call = refused(lambda: at.ec2.create_subnet(DryRun=True, **given))
+    return bool(call == "DryRunOperation" and at.ec2.describe_subnets()["Subnets"] == before)
+
+
+@drops("encryption.EncryptionCalls")
+def the_default_key_is_told(at: Place) -> bool:
+    try:
+        return bool(at.ec2.get_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs")
+    except Exception:  # noqa: BLE001 - moto raises its own here
+        return False
+
+
+@drops("recycle_bin (not in corrections)")
+def the_recycle_bin_lists_its_rules(at: Place) -> bool:
+    try:
+        found = at.client(service="rbin").list_rules(ResourceType="EBS_SNAPSHOT")
+    except Exception:  # noqa: BLE001 - moto raises its own here
+        return False
+    return found["Rules"] == []

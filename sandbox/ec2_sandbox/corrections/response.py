@@ -13,7 +13,9 @@ from moto.ec2.responses import EC2Response
 from werkzeug.exceptions import HTTPException
 
 from ec2_sandbox import wire
+from ec2_sandbox.corrections import dry_runs
 from ec2_sandbox.corrections.answer import Answer
+from ec2_sandbox.corrections.encryption import EncryptionCalls
 from ec2_sandbox.corrections.ids import check_ids
 from ec2_sandbox.corrections.image_calls import ImageCalls
 from ec2_sandbox.corrections.instance_calls import InstanceCalls
@@ -37,6 +39,7 @@ class StrictResponse(
     ImageCalls,
     InstanceCalls,
     RegionCalls,
+    EncryptionCalls,
     EC2Response,  # type: ignore[misc]
 ):
     """One call."""
@@ -67,8 +70,14 @@ class StrictResponse(
         method = getattr(self, name, None)
         if method is None:
             raise _not_served(self.action)
+        dry = bool(self.params.get("DryRun"))
+        if dry and not method.__func__.__module__.startswith(__package__):
+            dry_runs.check(self.action, self.params, self.ec2_backend)
+            raise dry_runs.would_succeed()
         try:
             result = method()
+            if dry:  # it only reads: what changes something has raised by now
+                raise dry_runs.would_succeed()
             if isinstance(result, Answer | str):
                 return result
             if isinstance(result, ActionResult):

@@ -1,0 +1,44 @@
+"""What the caller may not do: actions that are denied, as if no policy allowed them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping
+
+from ec2_sandbox.errors import ApiError
+
+Denied = Mapping[str, Collection[str]]
+
+
+def check_permitted(
+    denied: Denied, region: str, action: str, flat: Mapping[str, str], caller: str
+) -> None:
+    """Refuses a call of EC2 that is denied; one that tags what it makes needs CreateTags as well.
+
+    :param denied: region, or ``*``, to actions as IAM names them
+    :param flat: the request's flat parameters
+    :raises ApiError: ``UnauthorizedOperation``, with the message that EC2 encodes
+    """
+    tags = any(key.startswith("TagSpecification.") and ".Tag." in key for key in flat)
+    for needed in (action, *(["CreateTags"] if tags else [])):
+        name = f"ec2:{needed}"
+        if is_denied(denied, region, name):
+            told = base64.b64encode(f"{caller} {name} {region}".encode()).decode()
+            raise ApiError(
+                "UnauthorizedOperation",
+                f"You are not authorized to perform this operation. {refusal(caller, name)} "
+                f"Encoded authorization failure message: {told}",
+            )
+
+
+def is_denied(denied: Denied, region: str, name: str) -> bool:
+    """Says whether an action, as IAM names it, is denied in a region."""
+    return any(name in denied.get(where, ()) for where in ("*", region))
+
+
+def refusal(caller: str, name: str) -> str:
+    """Answers in AWS's words that a caller lacks a permission."""
+    return (
+        f"User: {caller} is not authorized to perform: {name} because no identity-based policy "
+        f"allows the {name} action."
+    )

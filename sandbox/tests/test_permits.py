@@ -1,0 +1,189 @@
+"""Permissions as far as the sandbox has them: denied actions, dry runs, who calls, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from helpers import FLEET, code, own, specification, status
+
+from ec2_sandbox import Sandbox, SandboxError
+
+
+def message(call: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as caught:
+        call()
+    return str(caught.value.response["Error"]["Message"])
+
+
+def everything(ec2: Any) -> list[Any]:
+    """What there is, as far as an account pays for it or may lose it."""
+    return [
+        ec2.describe_instances()["Reservations"],
+        ec2.describe_volumes()["Volumes"],
+        own(ec2),
+        ec2.describe_key_pairs()["KeyPairs"],
+        ec2.describe_security_groups()["SecurityGroups"],
+        ec2.describe_locked_snapshots()["Snapshots"],
+        ec2.describe_images(Owners=["self"])["Images"],
+        ec2.describe_addresses()["Addresses"],
+        ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"],
+    ]
+
+
+def test_a_dry_run_is_answered_by_every_action_and_changes_nothing(
+    sandbox: Sandbox, ec2: Any
+) -> None:
+    web = sandbox.load_fleet(FLEET)["us-east-1"]["web-1"]
+    instance, volume = web["instance_id"], web["volumes"]["/dev/sdf"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    loose = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    group = ec2.create_security_group(GroupName="some", Description="x")["GroupId"]
+    key = ec2.create_key_pair(KeyName="some")["KeyPairId"]
+    image = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    sandbox.complete_all()
+    tags = specification("snapshot", {"a": "b"})
+    rule = {
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "IpRanges": [{"CidrIp": "1.2.3.4/32"}],
+    }
+    before = everything(ec2)
+    asked: dict[str, dict[str, Any]] = {
+        "allocate_address": {},
+        "attach_volume": {"VolumeId": loose, "InstanceId": instance, "Device": "/dev/sdp"},
+        "authorize_security_group_ingress": {"GroupId": group, "IpPermissions": [rule]},
+        "copy_snapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": snapshot},
+        "create_image": {"InstanceId": instance, "Name": "some"},
+        "create_key_pair": {"KeyName": "other"},
+        "create_security_group": {"GroupName": "other", "Description": "x"},
+        "create_snapshot": {"VolumeId": volume, "TagSpecifications": tags},
+        "create_snapshots": {"InstanceSpecification": {"InstanceId": instance}},
+        "create_tags": {"Resources": [snapshot], "Tags": [{"Key": "a", "Value": "b"}]},
+        "create_volume": {"AvailabilityZone": "us-east-1a", "Size": 1},
+        "delete_key_pair": {"KeyPairId": key},
+        "delete_security_group": {"GroupId": group},
+        "delete_snapshot": {"SnapshotId": snapshot},
+        "delete_tags": {"Resources": [instance]},
+        "delete_volume": {"VolumeId": loose},
+        "describe_images": {"Owners": ["self"]},
+        "describe_instances": {},
+        "describe_key_pairs": {},
+        "describe_locked_snapshots": {},
+        "describe_regions": {},
+        "describe_security_groups": {},
+        "describe_snapshots": {"OwnerIds": ["self"]},
+        "describe_subnets": {},
+        "describe_tags": {},
+        "describe_volumes": {},
+        "detach_volume": {"VolumeId": volume},
+        "enable_ebs_encryption_by_default": {},
+        "get_console_output": {"InstanceId": instance},
+        "get_ebs_default_kms_key_id": {},
+        "get_ebs_encryption_by_default": {},
+        "lock_snapshot": {"SnapshotId": snapshot, "LockMode": "governance", "LockDuration": 1},
+        "modify_instance_attribute": {"InstanceId": instance, "SourceDestCheck": {"Value": False}},
+        "modify_snapshot_tier": {"SnapshotId": snapshot, "StorageTier": "archive"},
+        "register_image": {"Name": "some", "RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]},
+        "run_instances": {"ImageId": image, "MinCount": 1, "MaxCount": 1},
+        "start_instances": {"InstanceIds": [instance]},
+        "stop_instances": {"InstanceIds": [instance]},
+        "terminate_instances": {"InstanceIds": [instance]},
+    }  # fmt: skip
+    for operation, given in asked.items():
+        call = getattr(ec2, operation)
+        assert code(lambda: call(DryRun=True, **given)) == "DryRunOperation", operation  # noqa: B023
+    assert status(lambda: ec2.describe_regions(DryRun=True)) == 412
+    assert everything(ec2) == before
+
+
+def test_a_dry_run_tells_what_is_missing(ec2: Any) -> None:
+    call = ec2.modify_instance_attribute
+    given = {"InstanceId": "i-0123456789abcdef0", "DryRun": True}
+    assert code(lambda: call(**given)) == "InvalidInstanceID.NotFound"
+    given = {"GroupId": "sg-0123456789abcdef0", "VolumeId": "vol-0123456789abcdef0"}
+    call = ec2.delete_volume
+    assert code(lambda: call(VolumeId=given["VolumeId"], DryRun=True)) != "DryRunOperation"
+
+
+def test_what_is_denied_is_refused_by_name_in_that_region(
+    sandbox: Sandbox, client: Callable[..., Any]
+) -> None:
+    sandbox.configure(denied={"us-east-1": ["DeleteSnapshot"], "*": ["ec2:DescribeRegions"]})
+    here, there = client("us-east-1"), client("eu-west-1")
+    gone = {"SnapshotId": "snap-0123456789abcdef0"}
+    for dry in (True, False):
+        said = message(lambda: here.delete_snapshot(DryRun=dry, **gone))  # noqa: B023
+        assert "is not authorized to perform: ec2:DeleteSnapshot" in said
+        assert "Encoded authorization failure message: " in said
+    assert status(lambda: here.delete_snapshot(**gone)) == 403
+    assert code(lambda: there.delete_snapshot(**gone)) == "InvalidSnapshot.NotFound"
+    assert code(there.describe_regions) == "UnauthorizedOperation"
+
+
+def test_to_tag_what_one_makes_is_a_permission_of_its_own(sandbox: Sandbox, ec2: Any) -> None:
+    sandbox.configure(denied={"*": ["CreateTags"]})
+    given = {"AvailabilityZone": "us-east-1a", "Size": 1, "DryRun": True}
+    assert code(lambda: ec2.create_volume(**given)) == "DryRunOperation"
+    tagged = given | {"TagSpecifications": specification("volume", {"a": "b"})}
+    assert "to perform: ec2:CreateTags" in message(lambda: ec2.create_volume(**tagged))
+
+
+def test_a_role_is_named_where_it_is_refused(sandbox: Sandbox, client: Callable[..., Any]) -> None:
+    sandbox.configure(denied={"*": ["DescribeVolumes"]})
+    caller = client(service="sts").get_caller_identity()["Arn"]
+    assert f"User: {caller} is not" in message(client().describe_volumes)
+
+
+def test_other_services_can_be_denied_too(sandbox: Sandbox, client: Callable[..., Any]) -> None:
+    sandbox.configure(denied={"*": ["rbin:ListRules", "iam:ListUsers", "ssm:GetParameters"]})
+    rbin, iam, ssm = (client(service=name) for name in ("rbin", "iam", "ssm"))
+    assert code(lambda: rbin.list_rules(ResourceType="EBS_SNAPSHOT")) == "AccessDeniedException"
+    assert code(iam.list_users) == "AccessDenied"
+    assert code(lambda: ssm.get_parameters(Names=["x"])) == "AccessDeniedException"
+    assert iam.list_roles()["Roles"] == []
+
+
+def test_the_recycle_bin_has_the_rules_of_the_settings(
+    sandbox: Sandbox, client: Callable[..., Any]
+) -> None:
+    kept = {"days": 7, "tags": {"Earmarking": "production", "any": ""}}
+    images = {"days": 1, "resource_type": "EC2_IMAGE"}
+    sandbox.configure(recycle_bin={"us-east-1": [kept, images]})
+    rbin = client(service="rbin")
+    (rule,) = rbin.list_rules(ResourceType="EBS_SNAPSHOT")["Rules"]
+    assert rule["RetentionPeriod"]["RetentionPeriodValue"] == 7
+    whole = rbin.get_rule(Identifier=rule["Identifier"])
+    assert whole["Status"] == "available"
+    assert whole["ResourceTags"] == [
+        {"ResourceTagKey": "Earmarking", "ResourceTagValue": "production"},
+        {"ResourceTagKey": "any"},
+    ]
+    assert (
+        client("eu-west-1", service="rbin").list_rules(ResourceType="EBS_SNAPSHOT")["Rules"] == []
+    )
+    assert code(lambda: rbin.get_rule(Identifier="00000000000")) == "ResourceNotFoundException"
+    assert [call.action for call in sandbox.calls() if call.service == "rbin"][:2] == [
+        "ListRules",
+        "GetRule",
+    ]
+
+
+def test_a_reset_takes_users_and_roles_away(sandbox: Sandbox, client: Callable[..., Any]) -> None:
+    iam = client(service="iam")
+    iam.create_user(UserName="someone")
+    sandbox.reset()
+    assert iam.list_users()["Users"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("denied", ["DeleteSnapshot"]), ("recycle_bin", {"us-east-1": [{"nonsense": 1}]})],
+)
+def test_settings_are_checked(sandbox: Sandbox, name: str, value: Any) -> None:
+    with pytest.raises(SandboxError, match=name):
+        sandbox.configure(**{name: value})
