@@ -121,12 +121,14 @@ class Run:
         *,
         login: HostSettings | None = None,
         host_keys: Collection[HostKey] = (),
+        private_key: str = "",
         booting: bool = False,
     ) -> Host:
         """Log in to an instance: in one attempt, or, where it is booting, in as many as configured.
 
         :param login: how, where it isn't as the settings say for this instance.
         :param host_keys: the keys that were given to the instance: no others are trusted then.
+        :param private_key: the only key to show to it, as OpenSSH writes it.
         :raises HostError: it didn't work; the last attempt's error.
         :raises Interrupted: the run is asked to stop.
 
@@ -137,7 +139,14 @@ class Run:
             return console_output(self.conn(instance.place), instance.instance_id)
 
         def attempt() -> Host:
-            return open_host(self.settings, instance, console, login=login, host_keys=host_keys)
+            return open_host(
+                self.settings,
+                instance,
+                console,
+                login=login,
+                host_keys=host_keys,
+                private_key=private_key,
+            )
 
         return open_booting_host(self.settings, attempt, self.pause) if booting else attempt()
 

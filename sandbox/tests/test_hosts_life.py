@@ -240,3 +240,25 @@ def test_a_root_of_partitions_boots_from_its_snapshot(
     keys = "cat /etc/ssh/ssh_host_ed25519_key.pub"
     assert run(host["instance_id"], keys) != run(systemd["instance_id"], keys)
     ec2.terminate_instances(InstanceIds=[host["instance_id"]])
+
+
+def test_shutting_down_in_so_many_minutes(sandbox: LaunchedSandbox, ec2: Any) -> None:
+    host = run_instance(ec2)
+
+    def inside(command: str) -> str:
+        code, said, complaint = sandbox.hosts.run(host["instance_id"], command)
+        assert code == 0, complaint
+        return said
+
+    scheduled = "cat /run/systemd/shutdown/scheduled"
+    inside("shutdown -P +60")
+    (first,) = [line for line in inside(scheduled).splitlines() if line.startswith("USEC=")]
+    assert 3590 < int(first[5:]) / 1e6 - time.time() < 3610
+    inside("echo 0.05 >/run/cloud/minute; shutdown -P +20; shutdown -P +60")
+    time.sleep(1.5)
+    assert state(ec2, host["instance_id"]) == "running", "the later time holds"
+    inside("shutdown -c")
+    assert sandbox.hosts.run(host["instance_id"], scheduled)[0] != 0
+    inside("shutdown -P +10")
+    wait_for(lambda: state(ec2, host["instance_id"]) in ("stopped", "terminated"))
+    ec2.terminate_instances(InstanceIds=[host["instance_id"]])

@@ -46,7 +46,7 @@ class Temporary(Strict):
         description="the addresses that the temporary security groups let in, `203.0.113.7/32`; "
         "left out: this machine's, as checkip.amazonaws.com sees it",
     )
-    lease_minutes: Annotated[int, Field(ge=2, le=1440)] = Field(
+    lease_minutes: Annotated[int, Field(ge=10, le=1440)] = Field(
         60,
         description="a temporary instance ends by itself, and all may be swept, so many minutes "
         "after the run last said that it lives",

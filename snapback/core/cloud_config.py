@@ -11,7 +11,8 @@ import json
 def cloud_config(host_private: str, host_public: str, login_public: str, lease_minutes: int) -> str:
     """Answer the user data: the host's key, who may log in, and a timer that ends the instance.
 
-    The timer is set late in the boot, when there is something that can keep it. JSON is YAML too.
+    The timer is set late in the boot, when there is something that can keep it. sshd is to allow
+    many sessions a connection, since all is done over one. JSON is YAML too.
 
     :param host_private: the host's ed25519 key, in OpenSSH's format.
     :param login_public: the key of whoever may log in, as a line of ``authorized_keys``.
@@ -23,6 +24,9 @@ def cloud_config(host_private: str, host_public: str, login_public: str, lease_m
         "ssh_authorized_keys": [login_public],
         "disable_root": True,
         "ssh_pwauth": False,
+        "write_files": [
+            {"path": "/etc/ssh/sshd_config.d/10-snapback.conf", "content": "MaxSessions 1000\n"}
+        ],
         "package_update": False,
         "package_upgrade": False,
         "runcmd": [shutdown_in(lease_minutes)],

@@ -87,6 +87,8 @@ class Volume:
     volume_id: str
     size_gib: int = 0
     volume_type: str = ""
+    zone: str = ""
+    encrypted: bool = False
     instance_id: str = ""
     device_name: str = ""
     created_at: datetime | None = None
@@ -112,6 +114,7 @@ class Instance:
     ena_support: bool = False
     virtualization_type: str = ""
     subnet_id: str = ""
+    zone: str = ""
     security_group_ids: tuple[str, ...] = ()
     key_name: str = ""
     public_dns_name: str = ""

@@ -87,6 +87,7 @@ def _read(place: Place, said: dict[str, Any]) -> Instance:
         ena_support=bool(said.get("EnaSupport")),
         virtualization_type=said.get("VirtualizationType", ""),
         subnet_id=said.get("SubnetId", ""),
+        zone=said.get("Placement", {}).get("AvailabilityZone", ""),
         security_group_ids=tuple(group["GroupId"] for group in said.get("SecurityGroups", ())),
         key_name=said.get("KeyName", ""),
         public_dns_name=said.get("PublicDnsName", ""),

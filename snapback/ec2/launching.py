@@ -101,7 +101,7 @@ def subnets_for(conn: Any, place: Place, subnet_ids: Sequence[str]) -> list[Subn
     if not found:
         raise UsageError(
             f"there is no default subnet in {place}: name one for the temporary instances, "
-            "regions.*.subnet_ids"
+            "temporary.subnets"
         )
     return [found[one] for one in subnet_ids] or sorted(found.values(), key=lambda one: one.zone)
 

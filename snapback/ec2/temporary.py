@@ -84,6 +84,7 @@ class Lender:
         self._lent: dict[str, Lent] = {}
         self._late: list[Lent] = []
         self._devices: dict[str, set[str]] = {}
+        self._own_volumes: dict[str, tuple[str, ...]] = {}
 
     def __enter__(self) -> Lender:
         return self
@@ -114,11 +115,12 @@ class Lender:
         :raises SnapbackError: EC2 refuses; what is taken back meanwhile doesn't count.
         """
         with self._lock:
-            things = list(self._lent.values())
+            ids = [thing.resource_id for thing in self._lent.values()]
+            ids += [own for one in ids for own in self._own_volumes.get(one, ())]
         until = lent.expiry(self._now() + self._lease)
-        for thing in things:
+        for resource_id in ids:
             try:
-                create_tags(self.conn, [thing.resource_id], until)
+                create_tags(self.conn, [resource_id], until)
             except ApiError as error:
                 if not error.code.endswith(".NotFound"):
                     raise
@@ -148,9 +150,12 @@ class Lender:
             return launching.launch(self.conn, self.place, wish, token, tags)
 
         with self._lend(Kind.INSTANCE, purpose, create) as instance_id:
-            yield launching.wait_until_running(
+            running = launching.wait_until_running(
                 self.conn, self.place, instance_id, self._patience.pause
             )
+            with self._lock:
+                self._own_volumes[instance_id] = tuple(running.devices.values())
+            yield running
 
     @contextmanager
     def volume(self, wish: VolumeWish, host: Instance, zone: str) -> Iterator[model.Volume]:

@@ -55,6 +55,8 @@ def read(place: Place, said: Mapping[str, Any]) -> Volume:
         volume_id=said["VolumeId"],
         size_gib=said.get("Size", 0),
         volume_type=said.get("VolumeType", ""),
+        zone=said.get("AvailabilityZone", ""),
+        encrypted=bool(said.get("Encrypted")),
         instance_id=attachment.get("InstanceId", ""),
         device_name=attachment.get("Device", ""),
         created_at=said.get("CreateTime"),

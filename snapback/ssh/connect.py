@@ -7,6 +7,7 @@ Source: ssh_config(5).
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import socket
@@ -226,9 +227,12 @@ class _Proxy:
         self._said.close()
 
 
-def find_way(whom: Whom, address: str, settings: HostSettings, ssh: Ssh) -> Way:
+def find_way(
+    whom: Whom, address: str, settings: HostSettings, ssh: Ssh, private_key: str = ""
+) -> Way:
     """Answer how to get to an address: what the settings say, and else the ssh_config.
 
+    :param private_key: the only key to show to the host itself, as OpenSSH writes it.
     :raises HostError: the ssh_config or the key can't be read, or a gateway isn't one.
     """
     try:
@@ -241,6 +245,11 @@ def find_way(whom: Whom, address: str, settings: HostSettings, ssh: Ssh) -> Way:
         raise HostError(
             whom.name, whom.region, f"no way to it: {error}", "mend the ssh_config or the settings"
         ) from error
+    if private_key:
+        key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
+        hops[-1].connection.connect_kwargs.update(
+            pkey=key, key_filename=[], look_for_keys=False, allow_agent=False
+        )
     for before, hop in itertools.pairwise(hops):
         hop.connection.gateway = before.connection
     return Way(whom, hops)

@@ -139,6 +139,7 @@ def open_host(
     *,
     login: HostSettings | None = None,
     host_keys: Collection[HostKey] = (),
+    private_key: str = "",
 ) -> Host:
     """Log in to an instance, in one attempt of ``connect_timeout_s``.
 
@@ -146,6 +147,8 @@ def open_host(
         to learn its keys.
     :param login: how to log in, where it isn't as the settings say for this instance.
     :param host_keys: the keys that were given to the instance: no others are trusted then.
+    :param private_key: the key that it lets in, an ed25519 one as OpenSSH writes it: no other is
+        shown to it then. What is on the way to it is logged in to as ever.
     :raises HostKeyError: its key, or that of a jump host, isn't trusted.
     :raises HostTimeout: it doesn't answer in time.
     :raises HostUnreachable: there is no connection, or the login is refused.
@@ -154,7 +157,7 @@ def open_host(
     login = login or settings.for_host(instance.place.region, instance.tags)
     address = address_of(instance, login)
     whom = Whom(_name(instance, address), str(instance.place))
-    way = find_way(whom, address, login, settings.ssh)
+    way = find_way(whom, address, login, settings.ssh, private_key)
     accept_new = settings.ssh.host_keys == "accept-new"
     known_hosts = Path(settings.ssh.known_hosts).expanduser()
     trusts: list[Trust] = [

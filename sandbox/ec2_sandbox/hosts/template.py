@@ -90,9 +90,30 @@ _FILES = {
     f"home/{USER}/.profile": "[ -f ~/.bashrc ] && . ~/.bashrc\n",
 }
 _SHUTDOWN = """#!/bin/sh
-# Turns the instance off, or boots it again, by whatever its PID 1 is.
+# Turns the instance off, or boots it again, by whatever its PID 1 is; `shutdown +60` does so in so
+# many minutes, and tells when in systemd's file. A test may shorten the minute: /run/cloud/minute.
 how=$(basename "$0")
-[ "$how" = shutdown ] && how=poweroff && case " $* " in *" -r "*) how=reboot ;; esac
+if [ "$how" = shutdown ]; then
+    scheduled=/run/systemd/shutdown/scheduled
+    if [ -e $scheduled ]; then
+        pid=$(sed -n 's/^PID=//p' $scheduled)
+        kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid"
+        rm $scheduled
+    fi
+    how=poweroff minutes=
+    for word; do
+        case $word in -c) exit 0 ;; -r) how=reboot ;; +*) minutes=${word#+} ;; esac
+    done
+    if [ "${minutes:-0}" -gt 0 ]; then
+        mkdir -p ${scheduled%/*}
+        minute=$(cat /run/cloud/minute 2>/dev/null || echo 60)
+        at=$(($(date +%s) + 60 * minutes))
+        setsid sh -c 'sleep "$1"; exec "$2"' sh \
+            "$(echo "$minutes $minute" | awk '{print $1 * $2}')" "$how" </dev/null >/dev/null 2>&1 &
+        printf 'USEC=%s000000\nMODE=%s\nPID=%s\n' $at $how $! >$scheduled
+        exit 0
+    fi
+fi
 [ -d /run/systemd/system ] && exec systemctl "$how"
 case $how in reboot) kill -TERM 1 ;; *) kill -USR2 1 ;; esac
 """
