@@ -1,7 +1,8 @@
 """Pages that can't drift: what they say is read from the code while they are built.
 
 A line ``% generated: tasks`` in a page is replaced by the tasks, as their own docstrings and help
-tell them; ``% generated: settings`` by the settings, as their pydantic model tells them.
+tell them; ``% generated: settings`` by the settings, as their pydantic model tells them;
+``% generated: permissions`` by which IAM policies each task needs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from snapback import config
+from snapback.core.permissions import table
 from snapback.tasks import ns
 
 if TYPE_CHECKING:
@@ -136,7 +138,11 @@ def _limits(schema: dict[str, Any]) -> str:
     return ", not empty" if schema.get("minLength") else ""
 
 
-PIECES: dict[str, Callable[[], str]] = {"tasks": tasks, "settings": settings}
+PIECES: dict[str, Callable[[], str]] = {
+    "tasks": tasks,
+    "settings": settings,
+    "permissions": lambda: table(ns.tasks),
+}
 
 
 def fill_in(app: Sphinx, _: str, content: list[str]) -> None:

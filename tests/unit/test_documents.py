@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import re
@@ -16,7 +15,6 @@ import yaml
 from fabric.tasks import Task
 from invoke.parser import Parser
 
-import snapback
 from snapback import config, errors, trim
 from snapback.backed_up import outcome_planned
 from snapback.config import (
@@ -252,65 +250,6 @@ def test_every_word_of_an_outcome_is_told_with_its_exit_code() -> None:
         outcome.word.text: outcome.exit_code
         for outcome in (Outcome(subject="x", word=word) for word in Word)
     }
-
-
-# IAM policies.
-
-
-def actions_of(policy: Path) -> set[str]:
-    said = json.loads(policy.read_text())
-    assert said["Version"] == "2012-10-17"
-    assert all(statement["Effect"] == "Allow" for statement in said["Statement"])
-    return {action for statement in said["Statement"] for action in statement["Action"]}
-
-
-def calls_of_the_code() -> set[str]:
-    """Answer the API operations that the code calls: they all go through ``call`` or ``pages``."""
-    found = set()
-    for path in (ROOT / "snapback").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            called = node.func
-            if isinstance(called, ast.Name) and called.id in {"call", "pages"}:
-                operation = node.args[1]
-                if isinstance(operation, ast.Constant):
-                    found.add("".join(word.capitalize() for word in operation.value.split("_")))
-            if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
-                around = called.value.id in {"conn", "client", "sts"} and called.attr != "close"
-                assert not around, f"{path}:{node.lineno} calls past snapback.ec2.calls"
-    return found
-
-
-POLICIES = sorted((DOCS / "reference" / "iam").glob("*.json"))
-
-
-def test_the_policies_name_just_what_the_code_calls() -> None:
-    named = set().union(*map(actions_of, POLICIES))
-    assert named == {f"ec2:{name}" for name in calls_of_the_code() - {"GetCallerIdentity"}}
-
-
-def test_every_task_has_a_policy_and_every_policy_its_place() -> None:
-    assert {path.stem for path in POLICIES} >= set(ns.tasks) - {"show_config"}
-    page = text("docs/reference/iam.md")
-    assert all(f"{{literalinclude}} iam/{path.name}" in page for path in POLICIES)
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
-def test_a_policy_allows_what_its_helper_says_that_it_calls(policy: Path) -> None:
-    helper = getattr(snapback, policy.stem.replace("trim_tagged_only", "trim_snapshots"), None)
-    said = (helper.__doc__ or "").partition("Source: ")[2] if helper else ""
-    assert {f"ec2:{name}" for name in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", said)} <= actions_of(
-        policy
-    )
-
-
-def test_backup_and_trim_separate() -> None:
-    of = {path.stem: actions_of(path) for path in POLICIES}
-    for name in ("backup_instance", "backup_instances_by_tag", "create_snapshot"):
-        assert "ec2:DeleteSnapshot" not in of[name]
-    for name in ("trim_snapshots", "trim_tagged_only", "delete_broken_snapshots"):
-        assert not any(action.startswith("ec2:Create") for action in of[name])
 
 
 # The picture.

@@ -1,0 +1,108 @@
+"""What each task needs to be allowed: its IAM policies, as docs/reference/iam/ has them. Pure.
+
+A task has a policy of its own name: what it always needs, and what goes with its everyday options.
+What it needs only in some case is a policy of its own, an extra, named here; so a role that must
+not delete, say, can do without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EXTRAS = {
+    "console": "with `host_keys: console`, where it logs in",
+    "django_fabfile": "where snapshots that django-fabfile left are to be deleted too",
+    "rsync_engine": "with the engine rsync",
+    "synchronously": "with `--synchronously`, to retake what ends in error",
+    "temporary_instances": "where it lends temporary instances",
+}
+_BACKUP = ("synchronously", "console")
+_REPLICATION = ("rsync_engine", "temporary_instances")
+EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
+    "backup_instance": _BACKUP,
+    "backup_instances_by_tag": _BACKUP,
+    "delete_broken_snapshots": ("django_fabfile",),
+    "rsync_all_regions": _REPLICATION,
+    "rsync_region": _REPLICATION,
+    "rsync_snapshot": _REPLICATION,
+    "trim_snapshots": ("django_fabfile",),
+}
+CALLS_NOTHING = frozenset({"show_config"})
+
+
+@dataclass(frozen=True)
+class Need:
+    """An action that is to be allowed.
+
+    :ivar action: as IAM names it, ``"ec2:DeleteSnapshot"``.
+    :ivar statement: the statement that allows it, of the policy...
+    :ivar policy: ...of this name.
+    """
+
+    action: str
+    statement: Mapping[str, Any]
+    policy: str
+
+    @property
+    def alone(self) -> dict[str, Any]:
+        """The statement that allows this action and nothing else."""
+        return {**self.statement, "Action": [self.action]}
+
+    @property
+    def when_created(self) -> tuple[str, ...]:
+        """The operations that it is for as they create something, which tags are given to."""
+        said = self.statement.get("Condition", {}).get("StringEquals", {}).get("ec2:CreateAction")
+        return (said,) if isinstance(said, str) else tuple(said or ())
+
+
+def needs_in(policy: str, text: str) -> list[Need]:
+    """Answer what a policy allows, by its name and its JSON."""
+    return [
+        Need(action, statement, policy)
+        for statement in json.loads(text)["Statement"]
+        for action in statement["Action"]
+    ]
+
+
+def merged(needs: Iterable[Need]) -> list[dict[str, Any]]:
+    """Answer statements that allow some actions: those of one statement together, none twice."""
+    found: dict[str, dict[str, Any]] = {}
+    for need in needs:
+        known = found.setdefault(_key(need.statement), {**need.statement, "Action": []})
+        if need.action not in known["Action"]:
+            known["Action"].append(need.action)
+    return [{**one, "Action": sorted(one["Action"])} for one in _with_sids_of_their_own(found)]
+
+
+def _key(statement: Mapping[str, Any]) -> str:
+    return json.dumps([statement.get(name) for name in ("Resource", "Condition")], sort_keys=True)
+
+
+def _with_sids_of_their_own(found: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give each statement a Sid of its own, as a policy demands."""
+    seen: set[str] = set()
+    for statement in found.values():
+        sid, number = str(statement["Sid"]), 2
+        while sid in seen:
+            sid, number = f"{statement['Sid']}{number}", number + 1
+        seen.add(sid)
+        yield {**statement, "Sid": sid}
+
+
+def table(tasks: Iterable[str]) -> str:
+    """Answer in Markdown which policies each task needs."""
+    rows = ["| task | policy | and |", "|---|---|---|"]
+    for task in sorted(tasks):
+        if task in CALLS_NOTHING:
+            rows.append(f"| `{task}` | none: it calls nothing | |")
+            continue
+        extras = "; ".join(f"{EXTRAS[name]}: {_link(name)}" for name in EXTRAS_OF.get(task, ()))
+        rows.append(f"| `{task}` | {_link(task)} | {extras} |")
+    return "\n".join(rows) + "\n"
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name})"

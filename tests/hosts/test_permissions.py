@@ -1,0 +1,44 @@
+"""The policies of docs/reference/iam/ allow what tasks call where they log in to hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.permissions import WAYS_ON_HOSTS
+from tests.sandbox.conftest import instance
+from tests.sandbox.permissions import Kit, actions_of
+
+DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
+
+
+@pytest.fixture
+def kit_of(sandbox, world, load, fab, reachable, begin, tmp_path: Path) -> Callable[[str], Kit]:
+    """Kits whose ``configure`` makes the hosts reachable, with ``host_keys: console``."""
+
+    def make(task: str) -> Kit:
+        return Kit(task, sandbox, world, load, fab, reachable, begin, tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("task", sorted(WAYS_ON_HOSTS))
+def test_a_policy_allows_what_its_task_calls_and_nothing_else(kit_of, task):
+    kit = kit_of(task)
+    WAYS_ON_HOSTS[task](kit)
+    kit.check()
+
+
+@pytest.mark.parametrize("task", ["backup_instance", "backup_instances_by_tag"])
+def test_host_keys_are_read_from_the_console(kit_of, task):
+    kit = kit_of(task)
+    kit.configure()
+    ids = kit.load(instance("web", volumes=[{"device": "/dev/sda1", "size": 4}, DATA]))
+    where = (
+        [] if task.endswith("tag") else ["us-east-1", f"--instance-id={ids['web']['instance_id']}"]
+    )
+    with kit.way("console"):
+        kit.fab(*where, "--consistent")
+    assert actions_of("console") <= kit.seen

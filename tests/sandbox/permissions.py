@@ -1,0 +1,245 @@
+"""What each task calls, in all its ways: watched, to be compared with the policies.
+
+The sandbox evaluates no policy, and no condition: it tells which actions were called, and that is
+compared. Whether a condition lets them pass, only AWS can tell (``fab doctor`` asks it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ec2_sandbox import Sandbox
+
+from snapback.core.permissions import EXTRAS_OF, needs_in
+from snapback.runtime import Run
+from tests.sandbox.conftest import Ended, World, instance
+from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
+from tests.sandbox.warm_fab import ROOT
+
+FOLDER = ROOT / "docs" / "reference" / "iam"
+NEED_NO_PERMISSION = {"sts:GetCallerIdentity"}
+
+HOW_TO_ADD = """\
+{task}: there is no {what}.
+Of every task the permissions are told and tested. For a new one:
+1. docs/reference/iam/{task}.json: what it calls; what deletes or changes, conditioned on our tags;
+2. what it needs in some case only: an extra, in snapback/core/permissions.py (EXTRAS_OF);
+   a task that calls nothing: CALLS_NOTHING there;
+3. docs/reference/iam.md: a section that includes the file;
+4. WAYS in tests/sandbox/permissions.py, or in tests/hosts/permissions.py if it takes hosts: run the
+   task there in all its ways, each in `with kit.way(...)` with the extras that it needs."""
+
+
+def actions_of(policy: str) -> set[str]:
+    """The actions that a policy allows."""
+    return {need.action for need in needs_in(policy, (FOLDER / f"{policy}.json").read_text())}
+
+
+def called(sandbox: Sandbox) -> set[str]:
+    """The permissions that the calls since the last look took; ours, not a bystander's.
+
+    A dry run asks whether something is allowed, so that needs no permission. To tag what one makes
+    takes a permission of its own.
+    """
+    key = sandbox.environ["AWS_ACCESS_KEY_ID"]
+    found = set()
+    for call in sandbox.calls():
+        if call.access_key != key or call.parameters.get("DryRun") == "true":
+            continue
+        found.add(f"{call.service}:{call.action}")
+        if any(name.startswith("TagSpecification.") for name in call.parameters):
+            found.add("ec2:CreateTags")
+    return found - NEED_NO_PERMISSION
+
+
+@dataclass
+class Kit:
+    """What a way of a task is made with, and what was seen of all of them."""
+
+    task: str
+    sandbox: Sandbox
+    world: World
+    load: Callable[..., Any]
+    run_fab: Callable[..., Ended]
+    configure: Callable[..., Path]
+    begin: Callable[..., Run]
+    folder: Path
+    seen: set[str] = field(default_factory=set)
+    with_extra: dict[str, set[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def way(self, *extras: str) -> Iterator[None]:
+        """Watch one way of the task, which may do what its policy and some extras allow."""
+        self.sandbox.clear_calls()
+        yield
+        now = called(self.sandbox)
+        allowed = set().union(*map(actions_of, [self.task, *extras]))
+        missing = sorted(now - allowed)
+        files = " or ".join(f"{name}.json" for name in (self.task, *extras))
+        assert not missing, f"{self.task} called {missing}, which neither of {files} allows: add it"
+        self.seen |= now
+        for extra in extras:
+            self.with_extra.setdefault(extra, set()).update(now)
+
+    def fab(self, *arguments: str, codes: Sequence[int] = (0,)) -> Ended:
+        """Run the task by its name."""
+        ended = self.run_fab(self.task, *arguments)
+        assert ended.code in codes, ended
+        return ended
+
+    def fail(self, action: str, code: str = "UnauthorizedOperation", **more: Any) -> None:
+        """Have an action be refused."""
+        self.sandbox.fault(action, "error", code=code, **more)
+
+    def check(self, *, extras: Sequence[str] | None = None) -> None:
+        """See that the policies allow no more than was called.
+
+        :param extras: those of which all has been seen; left out: all that the task may need.
+        """
+        too_much = sorted(actions_of(self.task) - self.seen)
+        assert not too_much, (
+            f"{self.task}.json allows {too_much}, which the task called in none of its ways: take "
+            "it out, or add the way to WAYS"
+        )
+        for extra in EXTRAS_OF.get(self.task, ()) if extras is None else extras:
+            too_much = sorted(actions_of(extra) - self.with_extra.get(extra, set()))
+            assert not too_much, f"{extra}.json allows {too_much}, which {self.task} never called"
+
+
+OVERRULED = {"tags": {"Name": "of the volume"}, "device": "/dev/sda1", "size": 8}
+
+
+def back_up_by_tag(kit: Kit) -> None:
+    kit.load(instance("web", volumes=[OVERRULED]), instance("db", 8, state="stopped"))
+    with kit.way():
+        kit.fab()
+    with kit.way():
+        kit.fab("--dry-run")
+    with kit.way():
+        kit.sandbox.fault("CreateSnapshots", "drop_after")
+        kit.fab("--region-name", "us-e")
+    with kit.way():
+        kit.fab("--consistent", codes=[3])
+    with kit.way("synchronously"):
+        kit.sandbox.fail_next_snapshot()
+        kit.fab("--synchronously")
+
+
+def back_up_one(kit: Kit) -> None:
+    ids = kit.load(instance("web", volumes=[OVERRULED]), instance("db", 8, state="stopped"))
+    web, db = ("--instance-id=" + ids[name]["instance_id"] for name in ("web", "db"))
+    with kit.way():
+        kit.fab("us-e", web, "--dry-run")
+        kit.sandbox.fault("CreateSnapshots", "drop_after")
+        kit.fab("us-e", web)
+    with kit.way():
+        kit.fab(EAST, db, "--consistent")
+    with kit.way("synchronously"):
+        kit.sandbox.fail_next_snapshot()
+        kit.fab(EAST, web, "--synchronously")
+
+
+def _leave_old_snapshots(kit: Kit) -> None:
+    volume = {"volume": "web:/dev/sda1", "age": "1d", "tags": {"snapback:set": "set-x"}}
+    history = {"every": "1d", "from": "60d", "until": "1h"}
+    kit.load(
+        **{
+            EAST: {
+                "instances": [instance("web", 8, history=[{**sets(60), **history}])],
+                "snapshots": [{**volume, "state": "error"}],
+            }
+        }
+    )
+
+
+def trim(kit: Kit) -> None:
+    _leave_old_snapshots(kit)
+    with kit.way():
+        page = str(kit.folder / "trim.html")
+        kit.fab("--dry-run", "--max-delete=100", "--html", page, codes=[3])
+    with kit.way("django_fabfile"):
+        kit.fab("--max-delete=100", codes=[3])
+
+
+def delete_broken(kit: Kit) -> None:
+    _leave_old_snapshots(kit)
+    with kit.way():
+        kit.fab("--dry-run", codes=[3])
+    with kit.way("django_fabfile"):
+        kit.fab(codes=[3])
+
+
+def status(kit: Kit) -> None:
+    _leave_old_snapshots(kit)
+    kit.configure(destinations={EAST: [WEST]})
+    page, metrics = str(kit.folder / "page.html"), str(kit.folder / "x.prom")
+    codes = range(4) if kit.task == "check" else [0]
+    with kit.way():
+        kit.fab("--region-name", EAST, codes=codes)
+        kit.fab("--html", page, "--prometheus", metrics, codes=codes)
+
+
+def sweep(kit: Kit) -> None:
+    yesterday = (kit.sandbox.now() - timedelta(days=1)).isoformat()
+    pairs = {"snapback:run": "run-x", "snapback:expires": yesterday, "snapback:purpose": "x"}
+
+    def tagged(kind: str) -> dict[str, Any]:
+        tags = [{"Key": key, "Value": value} for key, value in pairs.items()]
+        return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags}]}
+
+    ids = kit.load(instance("web", 8))
+    ec2 = kit.world.ec2()
+    image = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **tagged("instance"))
+    zone = ec2.describe_instances(InstanceIds=[ids["web"]["instance_id"]])
+    place = zone["Reservations"][0]["Instances"][0]["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(AvailabilityZone=place, Size=1, **tagged("volume"))["VolumeId"]
+    ec2.attach_volume(VolumeId=volume, InstanceId=ids["web"]["instance_id"], Device="/dev/sdp")
+    ec2.create_key_pair(KeyName="claim", **tagged("key-pair"))
+    ec2.create_security_group(GroupName="x", Description="x", **tagged("security-group"))
+    with kit.way():
+        kit.fab("--dry-run")
+        kit.fab()
+
+
+def replicate(kit: Kit) -> None:
+    _leave_old_snapshots(kit)
+    one = kit.world.snapshots()
+    newest = max((s for s in one if s["State"] == "completed"), key=lambda s: s["StartTime"])
+    where = {
+        "rsync_snapshot": ("us-e", newest["SnapshotId"], "eu-w"),
+        "rsync_region": ("us-e", "eu-w"),
+        "rsync_all_regions": (WEST, SOUTH),
+    }[kit.task]
+    with kit.way():
+        kit.fab(*where, "--engine=copy", "--dry-run")
+    with kit.way():
+        kit.sandbox.fault("CopySnapshot", "drop_after")
+        kit.fab(*where, "--engine=copy", "--synchronously", codes=[0, 1])
+
+
+def show(kit: Kit) -> None:
+    kit.sandbox.clear_calls()
+    kit.fab()
+    assert called(kit.sandbox) == set()
+
+
+WAYS: dict[str, Callable[[Kit], None]] = {
+    "backup_instance": back_up_one,
+    "backup_instances_by_tag": back_up_by_tag,
+    "check": status,
+    "delete_broken_snapshots": delete_broken,
+    "rsync_all_regions": replicate,
+    "rsync_region": replicate,
+    "rsync_snapshot": replicate,
+    "show_config": show,
+    "status": status,
+    "sweep": sweep,
+    "trim_snapshots": trim,
+}
+SEEN_ELSEWHERE = {"console", "rsync_engine", "temporary_instances"}
