@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snapback.core.freeze_plan import FreezePlan
+from snapback.core.model import Instance
 from snapback.core.outcome import Outcome, Word
 from snapback.core.set_plan import SetPlan
 from snapback.errors import SnapbackError, VolumesBusy, in_the_way
@@ -98,6 +99,14 @@ def _nothing_to_take(plan: SetPlan) -> tuple[Word, str]:
     if plan.excluded:
         return Word.EXCLUDED, _left_out(plan)
     return Word.NO_VOLUMES, "it has no EBS volumes"
+
+
+def outcome_unplanned(instance: Instance, error: SnapbackError | None) -> Outcome:
+    """Answer that nothing was taken of an instance, since its volumes could not be read."""
+    place = instance.place
+    failed = outcome_failed(instance.instance_id, place.region, error or SnapbackError("no reason"))
+    facts = {"instance": instance.instance_id, "name": instance.name}
+    return replace(failed, facts={**facts, **failed.facts})
 
 
 def outcome_failed(subject: str, region: str, error: SnapbackError) -> Outcome:

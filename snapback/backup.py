@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from snapback import consistency, fanout, room
-from snapback.backed_up import outcome_failed, outcome_of, outcome_planned
+from snapback import consistency, fanout, room, sets
+from snapback.backed_up import outcome_failed
 from snapback.core import record
-from snapback.core.freeze_plan import FreezePlan
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.outcome import Outcome, Word
 from snapback.core.set_plan import (
-    Earmark,
-    SetPlan,
     new_set_id,
     own_tags_of_one,
-    plan_set,
     record_of_one,
     tags_of_one,
 )
@@ -25,11 +21,10 @@ from snapback.ec2.convert import whereabouts
 from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
-from snapback.ec2.volumes import volume_by_id, volumes_of
+from snapback.ec2.volumes import volume_by_id
 from snapback.errors import ItemsFailed, UsageError
 from snapback.runtime import Run, current
-from snapback.ssh.freeze import Terms
-from snapback.taking import Taken, see_through, take_set
+from snapback.taking import Taken, see_through
 
 
 def create_snapshot(
@@ -69,8 +64,9 @@ def create_snapshot(
     (result,) = room.take_all(
         run,
         place,
-        [volume],
+        [[volume]],
         lambda one: _take_one(run, one, instance, description, tags, consistent=consistent),
+        fanout.whole,
     )
     if not result.value:
         raise result.error or AssertionError
@@ -93,7 +89,7 @@ def _take_one(
 ) -> Taken:
     place = volume.place
     if tags is None:
-        all_tags = tags_of_one(volume, instance, earmark(run), run.run_id)
+        all_tags = tags_of_one(volume, instance, sets.earmark(run), run.run_id)
     else:
         all_tags = {**tags, **own_tags_of_one(run.run_id, new_set_id())}
 
@@ -193,10 +189,9 @@ def back_up_instance(
     wanted = check_id(instance_id or instance)
     place = Place(run.region(region_name))
     found = instance_by_id(run.conn(place), place, wanted)
-    plans = _plan(run, place, [found])
     if dry_run:
-        return _foresee(run, plans, consistent), []
-    return _take(run, place, plans, synchronously, consistent)
+        return sets.foresee(run, place, [found], consistent), []
+    return sets.take_and_hold(run, place, [found], synchronously, consistent)
 
 
 def back_up_by_tag(
@@ -253,64 +248,8 @@ def back_up_place(
     """Back up the instances with a tag at one place; answer what became of each."""
     instances = instances_by_tag(run.conn(place), place, tag_name, tag_value)
     instances.sort(key=lambda instance: (instance.name, instance.instance_id))
-    plans = _plan(run, place, instances)
     if dry_run:
-        return _foresee(run, plans, consistent)
-    return _take(run, place, plans, synchronously, consistent)[0]
-
-
-def earmark(run: Run) -> Earmark:
-    """Answer the names of the tags that steer backups, the most important to clone first."""
-    settings = run.settings
-    return Earmark(
-        exclude_tag=settings.exclude_tag,
-        first=(settings.tag_name, settings.retention_tag, "Name"),
-    )
-
-
-def _plan(run: Run, place: Place, instances: Sequence[Instance]) -> list[SetPlan]:
-    volumes = volumes_of(run.conn(place), place, instances)
-    return [plan_set(instance, volumes, earmark(run), run.run_id) for instance in instances]
-
-
-def _foresee(run: Run, plans: Sequence[SetPlan], consistent: bool) -> list[Outcome]:
-    """Answer what would be taken, and what would be frozen meanwhile. Changes nothing."""
-
-    def look(plan: SetPlan) -> tuple[FreezePlan, Terms] | None:
-        asked = consistency.wanted(run, plan.instance, consistent)
-        if not (asked and plan.volumes and plan.instance.state != "stopped"):
-            return None
-        with run.freeze_slots:
-            return consistency.foresee(run, plan.instance, plan.volumes)
-
-    results = fanout.each(plans, look, workers=run.settings.workers, stop=run.stop)
-    return [outcome_planned(result.item, result.value, result.error) for result in results]
-
-
-def _take(
-    run: Run, place: Place, plans: Sequence[SetPlan], synchronously: bool, consistent: bool
-) -> tuple[list[Outcome], list[Snapshot]]:
-    """Take the planned sets; answer what became of each, in their order, and all snapshots."""
-
-    def take(plan: SetPlan) -> Taken | None:
-        asked = consistency.wanted(run, plan.instance, consistent)
-        return take_set(run, plan, consistent=asked) if plan.volumes else None
-
-    run.progress.expect(len(plans), "backing up")
-    results = room.take_all(
-        run,
-        place,
-        plans,
-        take,
-        on_done=lambda _: run.progress.done(),
-    )
-    taken = [result.value for result in results if result.value]
+        return sets.foresee(run, place, instances, consistent)
     if synchronously:
-        seen = iter(see_through(run, place, taken))
-        results = [
-            fanout.Result(result.item, next(seen), result.error) if result.value else result
-            for result in results
-        ]
-    outcomes = [outcome_of(result.item, result.value, result.error) for result in results]
-    snapshots = [s for result in results if result.value for s in result.value.snapshots]
-    return outcomes, snapshots
+        return sets.take_and_hold(run, place, instances, True, consistent)[0]
+    return sets.take(run, place, instances, consistent)

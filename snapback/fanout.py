@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Result(Generic[Item, Value]):
     item: Item
     value: Value | None = None
     error: SnapbackError | None = None
+
+
+def whole(result: Result[Item, Value]) -> Result[Item, Value]:
+    """Answer the result itself: for :func:`flow`, where all of it is kept."""
+    return result
 
 
 def each(
@@ -75,15 +82,50 @@ def stream(
     :param on_done: told of each result, in the thread that did it.
     """
 
-    def one(item: Item) -> Result[Item, Value]:
-        result = _one(item, work, stop)
+    def keep(result: Result[Item, Value]) -> Result[Item, Value]:
         on_done(result)
         return result
 
+    return flow(batches, work, keep, workers=workers, stop=stop)
+
+
+def flow(
+    batches: Iterable[Sequence[Item]],
+    work: Callable[[Item], Value],
+    keep: Callable[[Result[Item, Value]], Kept],
+    *,
+    workers: int,
+    stop: threading.Event,
+    ahead: int | None = None,
+) -> list[Kept]:
+    """Do as :func:`stream`, and keep of each result only what is asked for, in the items' order.
+
+    So however many items there are, few are held at a time.
+
+    :param batches: where it raises, what it gave already is done before that is raised here.
+    :param keep: answers what is kept of a result, in the thread that did it.
+    :param ahead: how many items at most are handed out and not done; the next is asked for then.
+    """
+    may_come = threading.Semaphore(ahead) if ahead else None
+
+    def one(item: Item) -> Kept:
+        try:
+            return keep(_one(item, work, stop))
+        finally:
+            if may_come:
+                may_come.release()
+
+    kept: list[Kept] = []
+    under_way: deque[Future[Kept]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            futures = [pool.submit(one, item) for batch in batches for item in batch]
-            return [future.result() for future in futures]
+            for item in (item for batch in batches for item in batch):
+                if may_come:
+                    may_come.acquire()
+                under_way.append(pool.submit(one, item))
+                while under_way and under_way[0].done():
+                    kept.append(under_way.popleft().result())
+            return kept + [future.result() for future in under_way]
         except KeyboardInterrupt:
             stop.set()
             raise

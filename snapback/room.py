@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from snapback import fanout
 from snapback.core.model import Place, Volume
@@ -24,6 +25,7 @@ _COUNTED = ("pending", "error")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Kept = TypeVar("Kept")
 
 
 @contextmanager
@@ -44,51 +46,61 @@ def named(run: Run, place: Place, volumes: Collection[Volume]) -> Iterator[None]
         raise VolumesBusy(volumes, full(volumes, found)) from refusal
 
 
+@dataclass(frozen=True)
+class _Waiting(Generic[Item]):
+    """An item that EC2 has no room for yet."""
+
+    item: Item
+    error: VolumesBusy
+
+
 def take_all(
     run: Run,
     place: Place,
-    items: Sequence[Item],
+    batches: Iterable[Sequence[Item]],
     take: Callable[[Item], Value],
-    on_done: Callable[[fanout.Result[Item, Value]], None] = lambda _: None,
-) -> list[fanout.Result[Item, Value]]:
+    keep: Callable[[fanout.Result[Item, Value]], Kept],
+) -> list[Kept]:
     """Take all items side by side; those for which EC2 has no room, as soon as it has.
 
     Meanwhile one DescribeSnapshots looks at up to 200 volumes at a time.
 
+    :param batches: asked for the next when most of what it gave already is done.
     :param take: raises :class:`~snapback.errors.VolumesBusy` where there is no room; it is called
         again when there is for one of those volumes.
-    :returns: in the items' order. An item for which there was no room for ``minutes_for_snap`` has
-        that error still.
+    :param keep: answers what is kept of a result, in any thread. An item for which there was no
+        room for ``minutes_for_snap`` has that error still.
+    :returns: what is kept, in the items' order.
     """
 
-    def tell(result: fanout.Result[Item, Value]) -> None:
-        if not isinstance(result.error, VolumesBusy):
-            on_done(result)
+    def settle(result: fanout.Result[Item, Value]) -> Kept | _Waiting[Item]:
+        if isinstance(result.error, VolumesBusy):
+            return _Waiting(result.item, result.error)
+        return keep(result)
 
-    def some(chosen: Sequence[Item]) -> list[fanout.Result[Item, Value]]:
-        return fanout.each(chosen, take, workers=run.settings.workers, stop=run.stop, on_done=tell)
+    def some(batches: Iterable[Sequence[Item]]) -> list[Kept | _Waiting[Item]]:
+        workers = run.settings.workers
+        return fanout.flow(batches, take, settle, workers=workers, stop=run.stop, ahead=2 * workers)
 
-    results = some(items)
+    found, ended = some(batches), None
     for pause_s in _pauses(run):
-        waiting = {
-            number: result.error
-            for number, result in enumerate(results)
-            if isinstance(result.error, VolumesBusy)
-        }
+        waiting = {number: one for number, one in enumerate(found) if isinstance(one, _Waiting)}
         if not waiting:
-            return results
+            break
         try:
             run.pause(pause_s)
-            free = _with_room(run, place, waiting)
+            free = _with_room(run, place, {number: one.error for number, one in waiting.items()})
         except SnapbackError as error:
-            for number in waiting:
-                results[number] = fanout.Result(items[number], error=_not_waited_for(error))
+            ended = _not_waited_for(error)
             break
-        for number, result in zip(free, some([items[n] for n in free]), strict=True):
-            results[number] = result
-    for number in waiting:
-        on_done(results[number])
-    return results
+        for number, one in zip(free, some([[waiting[n].item for n in free]]), strict=True):
+            found[number] = one
+    return [
+        keep(fanout.Result(one.item, error=ended or one.error))
+        if isinstance(one, _Waiting)
+        else one
+        for one in found
+    ]
 
 
 def _pauses(run: Run) -> Iterator[float]:

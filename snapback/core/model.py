@@ -11,7 +11,7 @@ from enum import IntEnum
 Tags = Mapping[str, str]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Place:
     """An account's part of a region.
 
@@ -38,7 +38,7 @@ class Consistency(IntEnum):
     APPLICATION = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """What a snapshot is a snapshot of.
 
@@ -79,7 +79,7 @@ class Record:
         return self.region, self.volume
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
     """An EBS volume. Source: DescribeVolumes."""
 
@@ -95,7 +95,7 @@ class Volume:
     tags: Tags = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
     """An EC2 instance with the volumes attached to it. Source: DescribeInstances.
 
@@ -135,7 +135,7 @@ class Instance:
         return self.devices.get(self.root_device_name, "")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """An EBS snapshot. Source: DescribeSnapshots.
 

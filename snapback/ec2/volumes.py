@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snapback.core.model import Instance, Place, Volume
@@ -13,19 +13,25 @@ from snapback.errors import UsageError
 MOST_FILTER_VALUES = 200
 
 
-def volumes_of(conn: Any, place: Place, instances: Collection[Instance]) -> Mapping[str, Volume]:
-    """Answer the volumes attached to some instances, by id. Source: DescribeVolumes.
+def in_batches(instances: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
+    """Answer instances in as few batches as can be of which :func:`volumes_of` is one call.
 
-    For over 200 instances all volumes of the region are read, in full pages: a filter takes no more
-    values, and a call for every 200 instances would be more calls.
+    The smallest one comes first, so that something can be begun soon.
     """
-    if not instances:
-        return {}
+    ends = range(len(instances) % MOST_FILTER_VALUES, len(instances) + 1, MOST_FILTER_VALUES)
+    for end in ends:
+        if batch := instances[max(0, end - MOST_FILTER_VALUES) : end]:
+            yield batch
+
+
+def volumes_of(conn: Any, place: Place, instances: Sequence[Instance]) -> Mapping[str, Volume]:
+    """Answer the volumes attached to up to 200 instances, by id, in full pages.
+
+    Source: DescribeVolumes.
+    """
     wanted = {volume_id for instance in instances for volume_id in instance.devices.values()}
-    filters = []
-    if len(instances) <= MOST_FILTER_VALUES:
-        ids = [instance.instance_id for instance in instances]
-        filters = [{"Name": "attachment.instance-id", "Values": ids}]
+    ids = [instance.instance_id for instance in instances]
+    filters = [{"Name": "attachment.instance-id", "Values": ids}]
     found = pages(conn, "describe_volumes", "Volumes", Filters=filters)
     return {said["VolumeId"]: read(place, said) for said in found if said["VolumeId"] in wanted}
 

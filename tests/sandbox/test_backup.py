@@ -172,12 +172,38 @@ def test_tags_that_differ_cost_one_more_call_for_the_whole_set(sandbox, load, fa
     assert changing_calls(sandbox) == ["CreateSnapshots", "CreateTags"]
 
 
-def test_large_fleets_are_read_in_full_pages(sandbox, load, fab):
+def test_large_fleets_are_read_in_full_pages_and_their_volumes_200_instances_a_call(
+    sandbox, load, fab
+):
     load({**instance("web", 8, 8), "count": 1001})
     ended = fab("backup_instances_by_tag", "--region-name", "us-east-1", "--dry-run", "--json")
     assert len(ended.document["items"]) == 1001
     actions = [call.action for call in sandbox.calls()]
-    assert sorted(actions) == ["DescribeInstances"] * 2 + ["DescribeVolumes"] * 3
+    assert sorted(actions) == ["DescribeInstances"] * 2 + ["DescribeVolumes"] * 6
+
+
+def test_volumes_that_can_not_be_read_are_a_failure_of_their_instances_alone(
+    sandbox, load, fab, world
+):
+    ids = load({**instance("web", 8), "count": 203})
+    sandbox.fault(
+        "DescribeVolumes", "error", nth=2, count=None,
+        code="UnauthorizedOperation", status=403, message="You are not authorized",
+    )  # fmt: skip
+    ended = fab("backup_instances_by_tag", "--region-name", "us-east-1", "--json")
+    assert ended.code == 1
+    taken = {snapshot["VolumeId"] for snapshot in world.snapshots()}
+    by_outcome: dict[str, set[str]] = {"done": set(), "failed": set()}
+    for item in ended.document["items"]:
+        by_outcome[item["outcome"]].add(item["instance"])
+        assert ("DescribeVolumes" in item["explanation"]) is (item["outcome"] == "failed")
+    assert len(by_outcome["done"]) == 3 == len(taken)
+    assert len(by_outcome["failed"]) == 200
+    assert taken == {
+        one["volumes"]["/dev/sda1"]
+        for one in ids.values()
+        if one["instance_id"] in by_outcome["done"]
+    }
 
 
 def test_all_regions_are_taken_and_one_that_refuses_fails_alone(sandbox, load, fab, world):

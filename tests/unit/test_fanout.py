@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from snapback.errors import CredentialsError, Interrupted, SnapbackError, UsageError
-from snapback.fanout import Result, each, refuse_if_all_refused, stream
+from snapback.fanout import Result, each, flow, refuse_if_all_refused, stream, whole
 
 
 def test_results_come_in_the_items_order_and_failures_stop_nobody() -> None:
@@ -111,3 +112,60 @@ def test_what_comes_after_the_wish_to_stop_is_not_begun() -> None:
 
     _, second = stream(batches(), lambda item: item, workers=1, stop=wish)
     assert isinstance(second.error, Interrupted)
+
+
+class Item:
+    """Something large."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def test_of_a_flow_few_items_are_held_however_many_there_are() -> None:
+    held: weakref.WeakSet[Item] = weakref.WeakSet()
+    most_held = 0
+
+    def batches() -> Iterator[list[Item]]:
+        nonlocal most_held
+        for number in range(500):
+            item = Item(number)
+            held.add(item)
+            most_held = max(most_held, len(held))
+            yield [item]
+
+    kept = flow(
+        batches(),
+        lambda item: [item] * 1000,
+        lambda result: result.item.number,
+        workers=2,
+        stop=threading.Event(),
+        ahead=4,
+    )
+    assert kept == list(range(500))
+    assert most_held <= 4 + 4  # handed out, and on its way into a thread or out of it
+
+
+def test_what_a_flow_was_given_before_it_breaks_off_is_done() -> None:
+    done: list[int] = []
+
+    def batches() -> Iterator[list[int]]:
+        yield [1, 2]
+        raise SnapbackError("no more")
+
+    with pytest.raises(SnapbackError, match="no more"):
+        flow(batches(), done.append, whole, workers=1, stop=threading.Event())
+    assert done == [1, 2]
+
+
+def test_a_flow_ends_when_it_is_stopped_although_more_is_to_come() -> None:
+    stop = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 3:
+            stop.set()
+        return number
+
+    results = flow([range(100)], work, whole, workers=1, stop=stop, ahead=2)
+    assert [result.value for result in results[:4]] == [0, 1, 2, 3]
+    assert len(results) == 100
+    assert all(isinstance(result.error, Interrupted) for result in results[4:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,8 +90,8 @@ def test_the_least_important_goes_first(dropped: int) -> None:
     # The most important of those to go is too long, so that all before it go in vain.
     names = LEAST_IMPORTANT_FIRST[:dropped]
     long = {names[-1]: "x" * 250} if names else {}
-    said = parse(describe(Record(**{**vars(FULL), **long})), {}, "vol-ffffffff")
-    assert said == Record(**{**vars(FULL), **dict.fromkeys(names, "")})
+    said = parse(describe(Record(**{**asdict(FULL), **long})), {}, "vol-ffffffff")
+    assert said == Record(**{**asdict(FULL), **dict.fromkeys(names, "")})
 
 
 @given(records)

@@ -1,0 +1,142 @@
+"""The sets of the instances at one place: planned by and by, foreseen or taken as they come.
+
+However many instances there are, the volumes and plans of few of them are held at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from snapback import consistency, fanout, room
+from snapback.backed_up import outcome_of, outcome_planned, outcome_unplanned
+from snapback.core.freeze_plan import FreezePlan
+from snapback.core.model import Instance, Place, Snapshot
+from snapback.core.outcome import Outcome
+from snapback.core.set_plan import Earmark, SetPlan, plan_set
+from snapback.ec2.volumes import in_batches, volumes_of
+from snapback.errors import SnapbackError
+from snapback.runtime import Run
+from snapback.ssh.freeze import Terms
+from snapback.taking import Taken, see_through, take_set
+
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """An instance with what is to be taken of it, or why that isn't known."""
+
+    instance: Instance
+    plan: SetPlan | None = None
+    error: SnapbackError | None = None
+
+
+_Result = fanout.Result[_Planned, Taken | None]
+
+
+def earmark(run: Run) -> Earmark:
+    """Answer the names of the tags that steer backups, the most important to clone first."""
+    settings = run.settings
+    return Earmark(
+        exclude_tag=settings.exclude_tag,
+        first=(settings.tag_name, settings.retention_tag, "Name"),
+    )
+
+
+def foresee(
+    run: Run, place: Place, instances: Sequence[Instance], consistent: bool
+) -> list[Outcome]:
+    """Answer what would be taken, and what would be frozen meanwhile. Changes nothing."""
+
+    def look(planned: _Planned) -> tuple[FreezePlan, Terms] | None:
+        plan = _plan_of(planned)
+        asked = consistency.wanted(run, plan.instance, consistent)
+        if not (asked and plan.volumes and plan.instance.state != "stopped"):
+            return None
+        with run.freeze_slots:
+            return consistency.foresee(run, plan.instance, plan.volumes)
+
+    def keep(result: fanout.Result[_Planned, tuple[FreezePlan, Terms] | None]) -> Outcome:
+        if result.item.plan:
+            return outcome_planned(result.item.plan, result.value, result.error)
+        return outcome_unplanned(result.item.instance, result.error)
+
+    plans = _plans(run, place, instances)
+    return fanout.flow(plans, look, keep, workers=run.settings.workers, stop=run.stop)
+
+
+def take(run: Run, place: Place, instances: Sequence[Instance], consistent: bool) -> list[Outcome]:
+    """Take a set of each instance; answer what became of each, in their order."""
+    return _take(run, place, instances, consistent, _outcome_of)
+
+
+def take_and_hold(
+    run: Run, place: Place, instances: Sequence[Instance], synchronously: bool, consistent: bool
+) -> tuple[list[Outcome], list[Snapshot]]:
+    """Take a set of each instance; answer what became of each, and all the snapshots.
+
+    :param synchronously: wait until they are completed.
+    """
+    results = _take(run, place, instances, consistent, fanout.whole)
+    if synchronously:
+        seen = iter(see_through(run, place, [r.value for r in results if r.value]))
+        results = [replace(r, value=next(seen)) if r.value else r for r in results]
+    snapshots = [s for result in results if result.value for s in result.value.snapshots]
+    return [_outcome_of(result) for result in results], snapshots
+
+
+def _take(
+    run: Run,
+    place: Place,
+    instances: Sequence[Instance],
+    consistent: bool,
+    keep: Callable[[_Result], Kept],
+) -> list[Kept]:
+    """Take a set of each instance; answer what is kept of each result, in their order."""
+
+    def take_one(planned: _Planned) -> Taken | None:
+        plan = _plan_of(planned)
+        asked = consistency.wanted(run, plan.instance, consistent)
+        return take_set(run, plan, consistent=asked) if plan.volumes else None
+
+    def told(result: _Result) -> Kept:
+        run.progress.done()
+        return keep(result)
+
+    run.progress.expect(len(instances), "backing up")
+    return room.take_all(run, place, _plans(run, place, instances), take_one, told)
+
+
+def _plans(run: Run, place: Place, instances: Sequence[Instance]) -> Iterator[Sequence[_Planned]]:
+    """Answer what is to be taken of instances, in batches, reading each one's volumes before it.
+
+    :raises SnapbackError: the volumes of the first batch can't be read. Those of a later one, when
+        snapshots are being taken already, are a failure of its instances alone.
+    """
+    conn = run.conn(place)
+    for number, some in enumerate(in_batches(instances)):
+        try:
+            volumes = volumes_of(conn, place, some)
+        except SnapbackError as error:
+            if not number:
+                raise
+            yield [_Planned(instance, error=error) for instance in some]
+        else:
+            yield [
+                _Planned(instance, plan_set(instance, volumes, earmark(run), run.run_id))
+                for instance in some
+            ]
+
+
+def _plan_of(planned: _Planned) -> SetPlan:
+    if planned.plan is None:
+        raise planned.error or AssertionError
+    return planned.plan
+
+
+def _outcome_of(result: _Result) -> Outcome:
+    if result.item.plan:
+        return outcome_of(result.item.plan, result.value, result.error)
+    return outcome_unplanned(result.item.instance, result.error)
