@@ -3,7 +3,8 @@
 Three small shell scripts do it there, started as one remote command before anything is frozen: one
 begins, one holds as long as we keep talking to it, one watches over the holder. Whatever dies (this
 program, the connection, sshd, the holder, the watchdog), the file systems are thawed: at once, or
-when the lease or the limit is over. What this side knows is only what the host answers to the thaw.
+when the lease or the limit is over; a fourth script stands by for what these three can't do (see
+:mod:`snapback.ssh.rescue`). What this side knows is only what the host answers to the thaw.
 
 Source: fsfreeze(8), ioctl_fs(2) FIFREEZE.
 """
@@ -22,6 +23,7 @@ from importlib.resources import files
 from snapback.errors import FreezeRefused, HostError, HostUnreachable
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
+from snapback.ssh.rescue import NOT_FROZEN, Rescue
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,6 @@ _WHY = {
     "limit": "it took longer than freeze_timeout_s allows and the host thawed",
     "signal": "the process that held them was killed on the host and thawed",
 }
-_THAWED_ALREADY = "Invalid argument"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def by_hand(host_name: str, mount_points: Iterable[str]) -> str:
     command = "; ".join(f"sudo fsfreeze -u {shlex.quote(path)}" for path in mount_points)
     return (
         f"{host_name}: file systems may be left frozen, and whoever writes to them hangs: "
-        f"run there: {command}"
+        f"run there: {command} (if that hangs too, reboot it)"
     )
 
 
@@ -110,12 +111,13 @@ def frozen(
         yield hold
         hold.held = True
         return
-    freeze = _Freeze(host, hold, terms, alarm, sleep)
-    freeze.begin()
-    try:
-        yield hold
-    finally:
-        freeze.end()
+    with Rescue(host, hold.mount_points) as rescue:
+        freeze = _Freeze(host, hold, terms, rescue, alarm, sleep)
+        freeze.begin()
+        try:
+            yield hold
+        finally:
+            freeze.end()
 
 
 class _Freeze:
@@ -126,12 +128,14 @@ class _Freeze:
         host: Host,
         hold: Hold,
         terms: Terms,
+        rescue: Rescue,
         alarm: Callable[[str], None],
         sleep: Callable[[float], None],
     ) -> None:
         self.hold = hold
         self._host = host
         self._terms = terms
+        self._rescue = rescue
         self._alarm = alarm
         self._sleep = sleep
         self._over = threading.Event()
@@ -254,7 +258,7 @@ class _Freeze:
         return self.hold.mount_points[int(number) - 1]
 
     def _truly_stuck(self) -> list[str]:
-        return [path for path, why in self._stuck.items() if why != _THAWED_ALREADY]
+        return [path for path, why in self._stuck.items() if why != NOT_FROZEN]
 
     def _thaw_by_hand(self, mount_points: Iterable[str]) -> None:
         """Say it at once, and keep trying over the open connection."""
@@ -263,7 +267,7 @@ class _Freeze:
         deadline = time.monotonic() + self._terms.limit_s + BY_HAND_S
         try:
             while left and time.monotonic() < deadline:
-                left = [path for path in left if not self._is_thawed(path)]
+                left = [path for path in left if not self._rescue.thaw(path)]
                 if left:
                     self._sleep(BEAT_S)
         except HostUnreachable as error:
@@ -271,23 +275,6 @@ class _Freeze:
         self.hold.left_frozen = tuple(left)
         if not left:
             self._alarm(f"{self._host.name}: thawed after all, nothing is left frozen")
-
-    def _is_thawed(self, mount_point: str) -> bool:
-        """Thaw, and tell whether it is.
-
-        :raises HostUnreachable: the connection is gone.
-        """
-        try:
-            done = self._host.sudo(
-                ["env", "LC_ALL=C", "fsfreeze", "-u", "--", mount_point],
-                timeout_s=ANSWER_TIMEOUT_S,
-                check=False,
-            )
-        except HostUnreachable:
-            raise
-        except HostError:
-            return False
-        return done.returncode == 0 or _THAWED_ALREADY in done.stderr
 
 
 def _script(name: str) -> str:
