@@ -30,7 +30,7 @@ AIM_S = 0.15
 WRITER = r"""
 use Time::HiRes qw(time sleep);
 my @files = map { open(my $f, '>>', "$_/records") or die; $f } @ARGV;
-open(my $gaps, '>', '/run/gaps') or die;
+open(my $gaps, '>>', '/run/gaps') or die;
 $gaps->autoflush(1);
 my $last = time;
 for (;;) {

@@ -12,17 +12,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from snapback.core.mounts import Mount, uppermost
+
 _LSBLK = "lsblk --json -b -o NAME,KNAME,PATH,MAJ:MIN,SERIAL,TYPE,FSTYPE,UUID,SIZE"
 _MOUNTED = "cut -d' ' -f3 /proc/[0-9]*/mountinfo 2>/dev/null | sort -u"
+_MOUNTS = "cat /proc/self/mountinfo"
 LSBLK = (
     "sh",
     "-c",
-    f"{_LSBLK},MOUNTPOINTS 2>/dev/null || {_LSBLK},MOUNTPOINT || exit; {_MOUNTED}",
+    f"{_LSBLK},MOUNTPOINTS 2>/dev/null || {_LSBLK},MOUNTPOINT || exit; {_MOUNTED}; {_MOUNTS}",
 )
 """What is run on a host, as root. Before util-linux 2.37 lsblk tells one mount point a device.
 
 Behind lsblk's answer come the devices that anything on the host has mounted, since lsblk doesn't
-see what is mounted in a container only.
+see what is mounted in a container only; then the mounts, since it doesn't see either what is
+mounted over another.
 """
 
 FREEZABLE = frozenset({"btrfs", "ext2", "ext3", "ext4", "xfs"})
@@ -48,9 +52,10 @@ class BlockDevice:
     :ivar kname: the kernel's name, ``nvme1n1p1``.
     :ivar maj_min: ``"259:1"``.
     :ivar type: ``disk``, ``part``, ``lvm``, ``crypt``, ``raid0``...
-    :ivar mount_points: shortest first; a mount point may be a file's.
+    :ivar mount_points: those that lead to it, shortest first; one may be a file's.
     :ivar children: the ``maj_min`` of the devices on it.
-    :ivar mounted_elsewhere: it is mounted, but not where lsblk can see it: in a container.
+    :ivar mounted_elsewhere: it is mounted, but where no path leads: in a container, or beneath
+        another mount.
     """
 
     kname: str
@@ -70,9 +75,6 @@ class BlockDevice:
 @dataclass(frozen=True, kw_only=True)
 class FileSystem:
     """A file system that is mounted.
-
-    Something else may be mounted over it since: before a mount point is taken for it, compare
-    ``mountpoint -d`` with ``maj_min``, except for a btrfs, whose number is another there.
 
     :ivar maj_min: of the block device it is on: what makes two mounts one file system.
     :ivar source: that device's path.
@@ -136,11 +138,28 @@ def read_lsblk(text: str) -> tuple[BlockDevice, ...]:
             _add(found, device)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"lsblk's answer can't be read: {text[:100]!r}") from error
-    mounted = set(text.lstrip()[end:].split())
+    lines = text.lstrip()[end:].split("\n")
+    mounts = uppermost(lines)
+    visible = [_uncovered(device, mounts, found.values()) for device in found.values()]
     return tuple(
-        replace(device, mounted_elsewhere=device.maj_min in mounted and not device.mount_points)
-        for device in found.values()
+        replace(device, mounted_elsewhere=device.maj_min in lines and not device.mount_points)
+        for device in visible
     )
+
+
+def _uncovered(
+    device: BlockDevice, mounts: Mapping[str, Mount], devices: Collection[BlockDevice]
+) -> BlockDevice:
+    """Answer a device without the mount points over which something else is mounted."""
+    of_one_btrfs = {one.path for one in devices if device.uuid and one.uuid == device.uuid}
+
+    def leads_here(mount: Mount | None) -> bool:
+        if mount is None or mount.maj_min == device.maj_min:
+            return True
+        return mount.fs_type == device.fs_type == "btrfs" and mount.source in of_one_btrfs
+
+    points = tuple(point for point in device.mount_points if leads_here(mounts.get(point)))
+    return replace(device, mount_points=points)
 
 
 def _flat(trees: Sequence[Mapping[str, Any]]) -> Iterator[BlockDevice]:

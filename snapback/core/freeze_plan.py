@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snapback.core.devices import FileSystem, Layout, Treatment, in_freezing_order
+from snapback.core.devices import BlockDevice, FileSystem, Layout, Treatment, in_freezing_order
 from snapback.core.model import Consistency
 
 
@@ -93,15 +93,19 @@ def _is_root(system: FileSystem) -> bool:
     return "/" in system.mount_points
 
 
+def _how_used(raw: BlockDevice) -> str:
+    if raw.mounted_elsewhere:
+        return f"{raw.path} is mounted out of reach: in a container, or beneath another mount"
+    return f"{raw.path} is used without a mount ({raw.fs_type or raw.type})"
+
+
 def _prospect(layout: Layout, freeze_root: bool) -> Prospect:
     if layout.block_device is None:
         return Prospect(
             Consistency.CRASH, f"its device {layout.device_name} isn't found on the host"
         )
     if layout.raw:
-        device = layout.raw[0]
-        use = device.fs_type or device.type
-        return Prospect(Consistency.CRASH, f"{device.path} is used without a mount ({use})")
+        return Prospect(Consistency.CRASH, _how_used(layout.raw[0]))
     for system in layout.file_systems:
         if system.treatment is Treatment.UNSUPPORTED:
             kind = system.fs_type or "a file system of an unknown kind"

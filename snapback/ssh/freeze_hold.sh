@@ -24,9 +24,7 @@ uptime_s() {
 }
 
 freeze_one() {
-    if ! mountpoint -q -- "$2"; then
-        echo "NO $1 not a mount point"
-    elif why=$(fsfreeze -f -- "$2" 2>&1); then
+    if why=$(fsfreeze -f -- "$2" 2>&1); then
         echo "OK $1"
     else
         echo "NO $1 ${why##*: }"
@@ -79,6 +77,14 @@ thaw() {
 }
 
 echo "HOLDER $$"
+k=0
+for mount_point do
+    k=$((k + 1))
+    mountpoint -q -- "$mount_point" || {
+        echo "REFUSED $k not a mount point"
+        exit 1
+    }
+done
 uptime_s
 end=$((uptime + limit)) left=$limit
 echo "FREEZING $#"

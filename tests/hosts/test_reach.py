@@ -165,6 +165,22 @@ def test_the_file_systems_of_volumes(sandbox: LaunchedSandbox, new_run: Callable
         assert not any(one.raw or one.swap for one in layouts)
 
 
+def test_what_is_mounted_beneath_something_else_is_nothing_that_could_be_frozen(
+    sandbox: LaunchedSandbox, new_run: Callable[..., Run]
+) -> None:
+    run = new_run()
+    web = known(sandbox, run, "web")
+    cover, uncover = ["mount", "-t", "tmpfs", "x", "/srv/my data"], ["umount", "/srv/my data"]
+    with run.host(web) as host:
+        try:
+            host.sudo(cover)
+            blocks = read_lsblk(host.sudo(LSBLK).stdout)
+        finally:
+            host.sudo(uncover)
+    _, data = layout_of(web.devices, blocks).values()
+    assert (data.file_systems, [one.kname for one in data.raw]) == ((), ["nvme1n1"])
+
+
 def mount_points(layout: Layout) -> list[tuple[str, ...]]:
     return [system.mount_points for system in layout.file_systems]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,6 +189,46 @@ def test_what_is_mounted_in_a_container_only_counts_as_raw() -> None:
     assert knames(found[vol("b")].raw) == ["nvme1n1"]
     text = printed("amazon-linux-2023") + "0:20\n259:32\n259:1\n"
     assert not any(one.raw for one in layout_of(NITRO, read_lsblk(text)).values())
+
+
+def mountinfo(*mounts: tuple[str, str, str, str]) -> str:
+    lines = (
+        f"{n} 1 {number} / {point} rw shared:{n} - {kind} {source} rw\n"
+        for n, (number, point, kind, source) in enumerate(mounts)
+    )
+    return "".join(lines)
+
+
+def _octal(match: re.Match[str]) -> str:
+    return f"\\{ord(match[0]):03o}"
+
+
+def test_what_another_mount_covers_counts_as_raw() -> None:
+    text = printed("names")
+    (device,) = (one for one in read_lsblk(text) if one.mount_points)
+    escaped = [re.sub(r"[ \t\n\\]", _octal, path) for path in device.mount_points]
+    seen = [(device.maj_min, path, "ext4", "/dev/x") for path in escaped]
+    numbers = f"{device.maj_min}\n"
+    assert device in read_lsblk(text + numbers + mountinfo(*seen))
+    covers = [("0:7", path, "tmpfs", "x") for path in escaped]
+    (same,) = (
+        one
+        for one in read_lsblk(text + numbers + mountinfo(*seen, covers[0]))
+        if one.kname == device.kname
+    )
+    assert same.mount_points == device.mount_points[1:]
+    found = layout_of(NITRO, read_lsblk(text + numbers + mountinfo(*seen, *covers)))
+    assert knames(found[vol("a")].raw) == [device.kname]
+
+
+def test_what_covers_a_btrfs() -> None:
+    text = printed("btrfs")
+    pool = [one for one in read_lsblk(text) if "/pool/a" in one.mount_points]
+    ours = mountinfo(("0:33", "/pool/a", "btrfs", "/dev/nvme2n1"))
+    assert set(pool) < set(read_lsblk(text + ours))
+    for kind, source in (("btrfs", "/dev/nvme0n1p3"), ("tmpfs", "/dev/nvme2n1")):
+        covered = read_lsblk(text + ours + mountinfo(("0:34", "/pool/a", kind, source)))
+        assert not any("/pool/a" in one.mount_points for one in covered)
 
 
 def test_other_versions_of_lsblk() -> None:
