@@ -19,7 +19,8 @@
     │   ├── HostKeyError           1  its host key is unknown, or another than it was
     │   ├── HostTimeout            1  no answer within the time given
     │   ├── CommandFailed          1  a command ended badly there
-    │   └── FreezeRefused          1  its file systems can't be frozen; none is
+    │   ├── FreezeRefused          1  its file systems can't be frozen; none is
+    │   └── NotMoved               1  data did not arrive whole and equal
     ├── LeftFrozen                 4  a file system may be left frozen
     ├── Collision                  0  somebody has done it, or is at it
     │   ├── AlreadyReplicated      0  there is a replica, or a newer one
@@ -220,6 +221,15 @@ class CommandFailed(HostError):
 
 class FreezeRefused(HostError):
     """Its file systems can't be frozen now, so none of them is."""
+
+
+class NotMoved(HostError):
+    """Data has not arrived whole and equal at the other host: it must not be used.
+
+    :ivar no_room: whether it is since the other side is full.
+    """
+
+    no_room = False
 
 
 class LeftFrozen(SnapbackError):

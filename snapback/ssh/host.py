@@ -64,6 +64,12 @@ class Host:
     ) -> None:
         self.close()
 
+    @property
+    def host_key(self) -> HostKey:
+        """The key that it showed, which is trusted."""
+        shown = self._way.transport.get_remote_server_key()
+        return HostKey(shown.get_name(), shown.asbytes())
+
     def close(self) -> None:
         """Close the connection; what is still running there goes on."""
         self._way.close()

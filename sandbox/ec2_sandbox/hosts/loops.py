@@ -65,7 +65,7 @@ def open_loop(file: Path, *, read_only: bool = False, direct: bool = True) -> Lo
             descriptor = _open_node(number)
             flags = _AUTOCLEAR | (_DIRECT_IO if direct else 0) | (_READ_ONLY if read_only else 0)
             try:
-                fcntl.ioctl(descriptor, _CONFIGURE, _configuration(backing, flags))
+                fcntl.ioctl(descriptor, _CONFIGURE, _configuration(backing, flags, file.name))
             except OSError as error:
                 os.close(descriptor)
                 if error.errno != errno.EBUSY:
@@ -86,7 +86,11 @@ def _open_node(number: int) -> int:
     return os.open(path, os.O_RDWR)
 
 
-def _configuration(backing: int, flags: int) -> bytes:
-    """Packs the kernel's ``struct loop_config``."""
-    info = struct.pack("=QQQQQIIII64s64s32sQQ", 0, 0, 0, 0, 0, 0, 0, 0, flags, b"", b"", b"", 0, 0)
+def _configuration(backing: int, flags: int, name: str) -> bytes:
+    """Packs the kernel's ``struct loop_config``.
+
+    :param name: by this mkfs.btrfs tells devices apart: two with the same are one to it
+    """
+    said = os.fsencode(name)[-63:]
+    info = struct.pack("=QQQQQIIII64s64s32sQQ", 0, 0, 0, 0, 0, 0, 0, 0, flags, said, b"", b"", 0, 0)
     return struct.pack("=II", backing, 512) + info + bytes(64)

@@ -1,0 +1,82 @@
+"""How far a transfer is, and what it has cost, from what rsync prints; pure.
+
+Source: rsync(1), --info=progress2 and stats2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_PROGRESS = re.compile(
+    r"\s*([\d,]+)\s+(\d+)%\s+([\d.]+)([kMGT]?)B/s\s+(?:(\d+):(\d\d):(\d\d)|\?+:\?+:\?+)"
+)
+_STAT = re.compile(r"Total (file size|bytes sent|bytes received): ([\d,]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far one step of a transfer is.
+
+    :ivar step: what is done, in words: ``"partition 1, ext4 by rsync"``.
+    :ivar bytes_done: so many of the source's data have been dealt with.
+    :ivar percent: of those known by now, as rsync says.
+    :ivar bytes_per_second: at the moment.
+    :ivar seconds_left: as rsync guesses; ``None`` where it doesn't.
+    """
+
+    step: str
+    bytes_done: int = 0
+    percent: int = 0
+    bytes_per_second: float = 0.0
+    seconds_left: int | None = None
+
+
+def read_progress(line: str, step: str) -> Progress | None:
+    """Answer the state that a line tells; ``None`` where it is another line."""
+    match = _PROGRESS.match(line)
+    if not match:
+        return None
+    done, percent, rate, unit, *left = match.groups()
+    hours, minutes, seconds = (int(one or 0) for one in left)
+    return Progress(
+        step=step,
+        bytes_done=int(done.replace(",", "")),
+        percent=int(percent),
+        bytes_per_second=float(rate) * _UNITS[unit],
+        seconds_left=None if left[0] is None else 3600 * hours + 60 * minutes + seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of rsync had to do.
+
+    :ivar bytes_total: the size of all the files.
+    :ivar bytes_crossed: what went over the wire, both ways.
+    """
+
+    bytes_total: int = 0
+    bytes_crossed: int = 0
+
+
+def read_stats(lines: Iterable[str]) -> Cost:
+    """Answer what rsync's statistics say."""
+    said = {"file size": 0, "bytes sent": 0, "bytes received": 0}
+    for line in lines:
+        if match := _STAT.match(line):
+            said[match[1]] = int(match[2].replace(",", ""))
+    return Cost(said["file size"], said["bytes sent"] + said["bytes received"])
+
+
+def block_size(size: int) -> int:
+    """Answer in blocks of how many bytes rsync should compare devices of so many.
+
+    The smaller the less is sent; each takes some 40 bytes of memory on either side.
+    """
+    blocks = 4096
+    while size // blocks > 4 << 20 and blocks < 128 << 10:
+        blocks *= 2
+    return blocks

@@ -1,0 +1,298 @@
+"""Disks of a host: what is on them, mounting, making file systems and partition tables.
+
+Source: blkid(8), lsblk(8), mount(8), sfdisk(8), partx(8).
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from snapback.core import btrfs, ext, xfs
+from snapback.core.devices import LSBLK, read_lsblk
+from snapback.core.filesystems import (
+    EXT,
+    Found,
+    Shape,
+    grow_command,
+    label_command,
+    mount_options,
+    read_blkid,
+)
+from snapback.core.partitions import BOOT_CODE, Table, node_of, read_dump, used_by
+from snapback.errors import CommandFailed, HostError, NotMoved
+from snapback.ssh.host import Host
+
+log = logging.getLogger(__name__)
+
+LONG_S = 3600.0
+_UNMOUNT = """
+for second in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do
+    mountpoint -q -- "$1" || break
+    why=$(umount -- "$1" 2>&1) && break
+    sleep 1
+done
+if mountpoint -q -- "$1"; then echo "$why" >&2; exit 1; fi
+rmdir -- "$1"
+"""
+
+
+def probe(host: Host, device: str) -> Found:
+    """Answer what is on a block device.
+
+    :raises CommandFailed: there is no such device, or it can't be read.
+    """
+    size = int(host.sudo(["blockdev", "--getsize64", device]).stdout)
+    argv = ["blkid", "-p", "-o", "export", "--", device]
+    said = host.sudo(argv, check=False)
+    if said.returncode not in (0, 2, 8):
+        raise CommandFailed(host.name, host.region, argv, said.returncode, said.stderr.strip())
+    return read_blkid(said.stdout, said.returncode, size)
+
+
+def demand_unused(host: Host, device: str) -> None:
+    """See to it that nothing on a host uses a device.
+
+    :raises HostError: something does.
+    """
+    try:
+        use = used_by(device, read_lsblk(host.sudo(LSBLK).stdout))
+    except ValueError as error:
+        raise HostError(host.name, host.region, str(error), "see what lsblk says there") from error
+    if use:
+        raise HostError(host.name, host.region, use, f"nothing may use {device} while it is moved")
+
+
+@contextmanager
+def mounted(host: Host, device: str, fs_type: str, *, read_only: bool = False) -> Iterator[str]:
+    """Mount a file system on a folder of its own; at the end it is unmounted, and so on the disk.
+
+    :raises CommandFailed: it can't be mounted, or not unmounted.
+    """
+    options = mount_options(fs_type, read_only=read_only)
+    argv = ["mount", "-t", fs_type, "-o", options, "--", device]
+    with _mounted(host, argv) as folder:
+        yield folder
+
+
+@contextmanager
+def bound(host: Host, mount_point: str) -> Iterator[str]:
+    """Have the file system of a mount point on a plain path as well, and nothing of any other.
+
+    :raises HostError: it isn't a mount point, or can't be bound.
+    """
+    if host.sudo(["mountpoint", "-q", "--", mount_point], check=False).returncode:
+        raise HostError(
+            host.name, host.region, f"{mount_point} is not a mount point", "name one that is"
+        )
+    with _mounted(host, ["mount", "--bind", "--", mount_point]) as folder:
+        yield folder
+
+
+@contextmanager
+def _mounted(host: Host, argv: Sequence[str]) -> Iterator[str]:
+    folder = f"/run/snapback-{secrets.token_hex(8)}"
+    host.sudo(["mkdir", "-m", "700", "--", folder])
+    try:
+        host.sudo([*argv, folder], timeout_s=LONG_S)
+        yield folder
+    except BaseException as error:
+        _unmount_after(host, folder, error)
+        raise
+    _unmount(host, folder)
+
+
+def _unmount(host: Host, folder: str) -> None:
+    host.sudo(["sh", "-c", _UNMOUNT, "snapback-unmount", folder], timeout_s=LONG_S)
+
+
+def _unmount_after(host: Host, folder: str, error: BaseException) -> None:
+    """Unmount after something has gone wrong, which is what is told."""
+    try:
+        _unmount(host, folder)
+    except HostError as failure:
+        log.warning("%s: %s is still mounted: %s", host.name, folder, failure)
+        error.add_note(f"{folder} is still mounted: {failure}")
+
+
+def flush(host: Host, device: str) -> None:
+    """Have all that was written to a device on the device, and nothing of it in memory."""
+    host.sudo(["blockdev", "--flushbufs", device], timeout_s=LONG_S)
+
+
+def label_of(host: Host, device: str) -> str:
+    """Answer the label of a file system, ``""`` where it has none."""
+    argv = ["blkid", "-p", "-s", "LABEL", "-o", "value", "--", device]
+    return host.sudo(argv, check=False).stdout.removesuffix("\n")
+
+
+def shape(host: Host, device: str, found: Found, folder: str) -> Shape:
+    """Answer how a file system was made.
+
+    :param folder: where it is mounted.
+    :raises NotMoved: that can't be understood.
+    """
+    label = label_of(host, device)
+    try:
+        if found.fs_type in EXT:
+            return ext.read_ext(_said(host, *ext.READ, device), found.fs_type, label)
+        if found.fs_type == "xfs":
+            quotas = _said(host, *xfs.READ_QUOTAS, device)
+            return xfs.read_xfs(_said(host, *xfs.READ, folder), quotas, found.uuid, label)
+        return btrfs.read_btrfs(
+            _said(host, *btrfs.READ, device),
+            _said(host, *btrfs.READ_PROFILES, folder),
+            _said(host, *btrfs.READ_SUBVOLUMES, folder),
+            label,
+        )
+    except ValueError as error:
+        raise NotMoved(
+            host.name, host.region, str(error), "report it, with what the command says there"
+        ) from error
+
+
+def _said(host: Host, *argv: str) -> str:
+    return host.sudo(argv, timeout_s=LONG_S).stdout
+
+
+def make(host: Host, device: str, wanted: Shape) -> None:
+    """Make a file system as another one is; what was on the device is gone.
+
+    :raises CommandFailed: this host's programs can't make such a one.
+    """
+    host.sudo(["wipefs", "-q", "-a", "--", device])
+    argv = list(wanted.make)
+    if wanted.fs_type == "btrfs":
+        argv += btrfs.feature_options(wanted.features, _said(host, *btrfs.READ_FEATURES))
+    host.sudo([*argv, device, *wanted.make_size], timeout_s=LONG_S)
+
+
+def tune(host: Host, device: str, wanted: Shape) -> None:
+    """Give an unmounted file system another's label, and what else can be changed at any time."""
+    if wanted.fs_type != "btrfs" and label_of(host, device) != wanted.label:
+        host.sudo(label_command(wanted, device, ""))
+    for argv in wanted.tune:
+        host.sudo([*argv, device])
+
+
+def tune_mounted(host: Host, device: str, wanted: Shape, now: Shape, folder: str) -> None:
+    """Give a mounted file system another one's size, where that is larger; a btrfs its label."""
+    if wanted.size > now.size:
+        host.sudo(grow_command(wanted, device, folder), timeout_s=LONG_S)
+    if wanted.fs_type == "btrfs" and now.label != wanted.label:
+        host.sudo(label_command(wanted, device, folder))
+
+
+def copy_label(source: Host, src_mnt: str, destination: Host, dst_mnt: str) -> None:
+    """Give a mounted file system the label of another mounted one.
+
+    :raises HostError: it can't be told, or given.
+    """
+    find = ["findmnt", "-n", "-v", "-o", "SOURCE", "-M"]
+    src_device = source.sudo([*find, src_mnt]).stdout.removesuffix("\n")
+    dst_device = destination.sudo([*find, dst_mnt]).stdout.removesuffix("\n")
+    label = label_of(source, src_device)
+    if label_of(destination, dst_device) == label:
+        return
+    fs_type = destination.sudo(["findmnt", "-n", "-o", "FSTYPE", "-M", dst_mnt]).stdout.strip()
+    if fs_type in EXT:
+        destination.sudo(["e2label", dst_device, label])
+    elif fs_type == "xfs":
+        destination.sudo(["xfs_io", "-c", f"label -s {label}" if label else "label -c", dst_mnt])
+    elif fs_type == "btrfs":
+        destination.sudo(["btrfs", "filesystem", "label", dst_mnt, label])
+    else:
+        raise HostError(
+            destination.name,
+            destination.region,
+            f"{dst_mnt} is {fs_type or 'no file system'}, and its label can't be set",
+            "use ext2, ext3, ext4, xfs or btrfs",
+        )
+
+
+def read_table(host: Host, device: str) -> Table:
+    """Answer a disk's partition table.
+
+    :raises NotMoved: it can't be understood.
+    """
+    try:
+        return read_dump(host.sudo(["sfdisk", "--dump", "--", device]).stdout)
+    except ValueError as error:
+        raise NotMoved(host.name, host.region, str(error), "see what sfdisk says there") from error
+
+
+def write_table(host: Host, device: str, table: Table) -> None:
+    """Divide a disk as another one is; what is in a partition that stays, stays.
+
+    :raises HostError: that can't be done, or the partitions don't show.
+    """
+    options = ("--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "always")
+    host.sudo(
+        ["sfdisk", *options, "--wipe-partitions", "never", "--", device],
+        stdin=table.script.encode("utf-8", "surrogateescape"),
+        timeout_s=LONG_S,
+    )
+    host.sudo(["partx", "--update", device], check=False)
+    for part in table.partitions:
+        _await_node(host, node_of(device, part.number), part.size)
+
+
+_AWAIT = """
+left=150
+until [ "$(blockdev --getsize64 "$1" 2>&1)" = "$2" ]; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || exit 1
+    sleep 0.2
+done
+"""
+
+
+def _await_node(host: Host, node: str, size: int) -> None:
+    argv = ["sh", "-c", _AWAIT, "snapback-await", node, str(size)]
+    if host.sudo(argv, timeout_s=LONG_S, check=False).returncode:
+        raise HostError(
+            host.name,
+            host.region,
+            f"the partition {node} of {size} bytes doesn't show",
+            "see what its kernel says of the disk",
+        )
+
+
+def copy_begin(source: Host, src: str, destination: Host, dst: str, table: Table) -> None:
+    """Copy the boot code, and what lies before the first partition; both over this program."""
+    _copy_bytes(source, src, destination, dst, 0, BOOT_CODE)
+    begin, end = table.gap
+    _copy_bytes(source, src, destination, dst, begin, end - begin)
+
+
+_READ = (
+    'dd if="$1" bs=64K skip="$2" count="$3" iflag=skip_bytes,count_bytes status=none | base64 -w 0'
+)
+_WRITE = 'base64 -d | dd of="$1" bs=64K seek="$2" oflag=seek_bytes conv=notrunc,fsync status=none'
+
+
+def _copy_bytes(
+    source: Host, src: str, destination: Host, dst: str, begin: int, count: int
+) -> None:
+    if not count:
+        return
+    read = ["sh", "-c", _READ, "snapback-read"]
+    meant = source.sudo([*read, src, str(begin), str(count)], timeout_s=LONG_S).stdout
+    if len(base64.b64decode(meant)) != count:
+        raise NotMoved(source.name, source.region, f"{src} can't be read", "see what it is")
+    came = destination.sudo([*read, dst, str(begin), str(count)], timeout_s=LONG_S).stdout
+    if came == meant:
+        return
+    write = ["sh", "-c", _WRITE, "snapback-write", dst, str(begin)]
+    destination.sudo(write, stdin=meant.encode(), timeout_s=LONG_S)
+    flush(destination, dst)
+    if destination.sudo([*read, dst, str(begin), str(count)], timeout_s=LONG_S).stdout != meant:
+        raise NotMoved(
+            destination.name,
+            destination.region,
+            f"{dst} doesn't keep what is written before its first partition",
+            "see what its kernel says of the disk",
+        )

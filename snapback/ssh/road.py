@@ -1,0 +1,143 @@
+"""The way that data takes from one host to another: over SSH, by a key that can do one thing.
+
+The source logs in to the destination with a key that is made here, for one command. It is put down
+on the source in memory, and let in on the destination to run just that command, whatever it asks
+for. Both are undone when the command has ended; should that fail, the destination lets the key in
+no longer than an hour. The destination's host key is the one that it showed us, and no other.
+
+Source: sshd(8), "AUTHORIZED_KEYS FILE FORMAT"; ssh(1).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import shlex
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from snapback.errors import HostError
+from snapback.ssh.host import Host
+from snapback.ssh.keys import new_key
+
+log = logging.getLogger(__name__)
+
+ALIVE_S = 10
+NAME = "destination"
+"""What the source calls the destination: it has no other name there, and no address."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """The way from a source to a destination. Several things may go over it at once.
+
+    :ivar folder: ours on the source, in memory, root's alone.
+    :ivar user: whom the destination lets in.
+    """
+
+    source: Host
+    destination: Host
+    address: str
+    port: int
+    user: str
+    folder: str
+    is_root: bool
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def lane(self, command: Sequence[str]) -> Iterator[list[str]]:
+        """Let the source run one command, as root, on the destination; how to, but for the host.
+
+        :param command: what is run there, whatever else is asked for.
+        :returns: the ssh command for root on the source; :data:`NAME` is the host to add.
+        :raises HostError: the key can't be put down.
+        """
+        with self._lock:
+            number = next(self._numbers)
+        key = new_key()
+        mark = f"{self.folder.rpartition('/')[2]}-{number}"
+        file = f"{self.folder}/key-{number}"
+        command = command if self.is_root else ["sudo", "-n", "--", *command]
+        with ExitStack() as stack:
+            stack.callback(_undo, self.source, ["rm", "-f", "--", file], as_root=True)
+            self.source.sudo(_put(file), stdin=key.private.encode())
+            stack.callback(_undo, self.destination, _script("unlet", mark), as_root=False)
+            self.destination.run(_script("let", _quoted(shlex.join(command)), key.public, mark))
+            yield [
+                *("ssh", "-F", "none", "-T", "-l", self.user, "-p", str(self.port), "-i", file),
+                *(word for option in self._options() for word in ("-o", option)),
+            ]
+
+    def _options(self) -> list[str]:
+        return [
+            f"HostName={self.address}",
+            f"HostKeyAlias={NAME}",
+            f"UserKnownHostsFile={self.folder}/known_hosts",
+            "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            "UpdateHostKeys=no",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "BatchMode=yes",
+            "ForwardAgent=no",
+            "ForwardX11=no",
+            "ControlPath=none",
+            "Compression=no",
+            "ConnectTimeout=30",
+            f"ServerAliveInterval={ALIVE_S}",
+            "ServerAliveCountMax=3",
+            "LogLevel=ERROR",
+        ]
+
+
+@contextmanager
+def open_road(source: Host, destination: Host, address: str, *, port: int = 22) -> Iterator[Road]:
+    """Prepare the way from one host to another; nothing of it is left at the end.
+
+    The destination's key is that of the open connection to it, so already trusted.
+
+    :param address: where the source reaches the destination.
+    :raises HostError: one of the two can't be prepared.
+    """
+    user, uid = destination.run(["sh", "-c", "id -un; id -u"]).stdout.split()
+    folder = f"/run/snapback-{secrets.token_hex(8)}"
+    with ExitStack() as stack:
+        stack.callback(_undo, source, ["rm", "-rf", "--", folder], as_root=True)
+        source.sudo(["mkdir", "-m", "700", "--", folder])
+        known = destination.host_key.line(NAME) + "\n"
+        source.sudo(_put(f"{folder}/known_hosts"), stdin=known.encode())
+        source.sudo(_put(f"{folder}/say"), stdin=_text("say").encode())
+        yield Road(source, destination, address, port, user, folder, uid == "0")
+
+
+def _put(path: str) -> list[str]:
+    """Answer the command that writes its input to a file that only root can read."""
+    return ["sh", "-c", 'umask 077; cat >"$1"', "snapback-put", path]
+
+
+def _undo(host: Host, argv: Sequence[str], *, as_root: bool) -> None:
+    """Take something back; where that fails it is told in the log, and harmless."""
+    try:
+        (host.sudo if as_root else host.run)(argv)
+    except HostError as error:
+        log.warning("a key of the transfer may be left there: %s", error)
+
+
+def _quoted(command: str) -> str:
+    """Answer a command as the options of an authorized key have it."""
+    if "\n" in command:
+        raise ValueError(f"no key can be restricted to a command of several lines: {command!r}")
+    return '"' + command.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _script(name: str, *arguments: str) -> list[str]:
+    return ["sh", "-c", _text(f"key_{name}"), f"snapback-key-{name}", *arguments]
+
+
+def _text(name: str) -> str:
+    return (files("snapback.ssh") / f"{name}.sh").read_text(encoding="utf-8")

@@ -1,0 +1,210 @@
+"""rsync from one host to another: a hierarchy of files, or a block device; exact, or an error.
+
+Never ``--inplace`` for files: it corrupts hard links and sparse files. ``--modify-window=-1``: else
+a file that has changed within a second is taken for the same. ``-XX``: else the attributes that
+rsync itself has on files (``--fake-super``) are left out. For devices ``-I``, else some that differ
+are taken for the same.
+
+Source: rsync(1).
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+
+from snapback.core.progress import Cost, Progress, block_size, read_progress, read_stats
+from snapback.errors import HostTimeout, NotMoved
+from snapback.ssh.host import Host
+from snapback.ssh.process import Process
+from snapback.ssh.road import NAME, Road
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[Progress], None]
+
+TREE = ("-aHAXXS", "--numeric-ids", "--delete", "--delete-excluded", "--modify-window=-1")
+DEVICE = ("--copy-devices", "--write-devices", "--no-whole-file", "-I")
+_SAYING = ("--no-human-readable", "--info=progress2,stats2", "--outbuf=Line")
+_COMPARING = ("-n", "-c", "--no-human-readable", "--out-format=%i %n", "--outbuf=Line")
+_BEAT_S = 2.0
+_END_S = 60.0
+_TAIL = 600
+_DIFFERENCES = 5
+_MEANINGS = {
+    10: "the connection to the other side broke",
+    11: "files can't be written",
+    12: "the connection to the other side broke",
+    20: "it was ended",
+    22: "there is not enough memory",
+    23: "not all could be transferred",
+    24: "files vanished in the meantime",
+    30: "the other side was silent",
+    255: "ssh to the other side failed",
+}
+
+
+def move_files(
+    road: Road, source: str, destination: str, exclude: Sequence[str], step: str, tell: Tell
+) -> Cost:
+    """Make a hierarchy like another one.
+
+    :param source: a folder of the source: plain, as all paths here, that is without spaces.
+    :param exclude: patterns of what isn't to be there.
+    :raises NotMoved: it isn't alike.
+    :raises HostError: a host, or the way to it, fails.
+    """
+    options = [*TREE, *_SAYING, *(f"--exclude={one}" for one in exclude)]
+    lines = _run(road, options, f"{source}/", f"{destination}/", step, tell)
+    return read_stats(lines)
+
+
+def compare_files(
+    road: Road, source: str, destination: str, exclude: Sequence[str], step: str, tell: Tell
+) -> None:
+    """Read all files of two hierarchies once more, and demand that nothing differs.
+
+    :raises NotMoved: something does.
+    """
+    options = [*TREE, *_COMPARING, *(f"--exclude={one}" for one in exclude)]
+    differ = _run(road, options, f"{source}/", f"{destination}/", step, tell)
+    if differ:
+        first = "; ".join(differ[:_DIFFERENCES])
+        raise NotMoved(
+            road.destination.name,
+            road.destination.region,
+            f"the comparison found differences, {len(differ)} in all ({first})",
+            "replicate once more; if that is the same, see what the kernels say of the disks",
+        )
+
+
+def move_blocks(
+    road: Road, source: str, destination: str, size: int, step: str, tell: Tell
+) -> Cost:
+    """Make the begin of a block device equal to another one; what is so already isn't sent.
+
+    :param size: of the source's, in bytes; the destination's may be larger.
+    :raises NotMoved: it isn't equal, by the hashes of both.
+    """
+    options = [*DEVICE, f"--block-size={block_size(size)}", *_SAYING]
+    with _hashing(road.source, source, size) as hashing:
+        lines = _run(road, options, source, destination, step, tell)
+        road.destination.sudo(["blockdev", "--flushbufs", destination], timeout_s=3600)
+        with _hashing(road.destination, destination, size) as other:
+            came = _hash_of(road.destination, other, f"{step}, its hash", tell)
+        meant = _hash_of(road.source, hashing, f"{step}, its hash", tell)
+    if came != meant:
+        raise NotMoved(
+            road.destination.name,
+            road.destination.region,
+            f"{destination} differs from the source by its hash ({came[:16]} for {meant[:16]})",
+            "replicate once more; if that is the same, see what the kernels say of the disks",
+        )
+    return read_stats(lines)
+
+
+_HASH = 'head -c "$1" -- "$2" | b2sum'
+
+
+@contextmanager
+def _hashing(host: Host, device: str, size: int) -> Iterator[Process]:
+    """Compute the hash of the begin of a device, while other things are done."""
+    with _started(host, ["sh", "-c", _HASH, "snapback-hash", str(size), device]) as process:
+        yield process
+
+
+def _hash_of(host: Host, process: Process, step: str, tell: Tell) -> str:
+    """Answer the hash when it is there.
+
+    :raises NotMoved: the device can't be read.
+    """
+    lines, status = _follow(process, step, tell)
+    if status or not lines or process.stderr:
+        raise NotMoved(
+            host.name,
+            host.region,
+            f"the hash of a device can't be told ({_end_of(process.stderr) or status})",
+            "see what its kernel says of the disk",
+        )
+    return lines[0].split()[0]
+
+
+def _run(
+    road: Road, options: Sequence[str], source: str, destination: str, step: str, tell: Tell
+) -> list[str]:
+    """Run rsync on the source; answer what it printed besides its progress."""
+    there = f"{NAME}:{destination}"
+    with (
+        road.lane(_server_command(road, options, source, there)) as ssh,
+        _started(road.source, ["rsync", *options, "-e", shlex.join(ssh), source, there]) as process,
+    ):
+        lines, status = _follow(process, step, tell)
+        said = _end_of(process.stderr)
+    if status:
+        meaning = _MEANINGS.get(status, "it failed")
+        failure = NotMoved(
+            road.source.name,
+            road.source.region,
+            f"rsync to {road.destination.name} ended with {status}: {meaning} ({said})",
+            "mend that and do it again",
+        )
+        failure.no_room = "No space left on device" in said
+        raise failure
+    return lines
+
+
+def _server_command(road: Road, options: Sequence[str], source: str, there: str) -> list[str]:
+    """Answer what rsync would run on the destination, as itself says."""
+    script = (
+        'SNAPBACK_SAID=$(mktemp -p "$1") && export SNAPBACK_SAID || exit; shift; "$@" >/dev/null; '
+        'cat "$SNAPBACK_SAID"; [ -s "$SNAPBACK_SAID" ]; status=$?; rm -f "$SNAPBACK_SAID"; '
+        "exit $status"
+    )
+    argv = ["rsync", *options, "-e", f"sh {road.folder}/say", source, there]
+    said = road.source.sudo(["sh", "-c", script, "snapback-say", road.folder, *argv])
+    return said.stdout.splitlines()
+
+
+@contextmanager
+def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
+    """Run a program as root for as long as the context lasts; it ends with it."""
+    script = (files("snapback.ssh") / "rsync_run.sh").read_text(encoding="utf-8")
+    process = host.start(["sh", "-c", script, "snapback-rsync", *argv], as_root=True)
+    try:
+        yield process
+        process.close_stdin()
+        process.wait(_END_S)
+    finally:
+        process.close()
+
+
+def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
+    """Tell of its progress to its end; answer what else it printed, and its status."""
+    lines: list[str] = []
+    last = Progress(step=step)
+    while True:
+        tell(last)
+        try:
+            line = process.read_line(_BEAT_S)
+        except HostTimeout:
+            continue
+        if line is None:
+            process.output(_END_S)  # says so if the connection is lost
+            return lines, -1
+        log.debug("%s: %s", step, line)
+        if line.startswith("STATUS "):
+            return lines, int(line.split()[1])
+        if state := read_progress(line, step):
+            last = state
+        elif line:
+            lines.append(line)
+
+
+def _end_of(text: str) -> str:
+    """Answer the beginning and the end of what was said on stderr, in one line."""
+    said = " ".join(text.split())
+    half = _TAIL // 2
+    return said if len(said) <= _TAIL else f"{said[:half]} ... {said[-half:]}"
