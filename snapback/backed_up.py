@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snapback.core.freeze_plan import FreezePlan
-from snapback.core.model import Instance
+from snapback.core.model import Instance, Place
 from snapback.core.outcome import Outcome, Word
 from snapback.core.set_plan import SetPlan
 from snapback.errors import SnapbackError, VolumesBusy, in_the_way
@@ -39,6 +39,7 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
         word=word,
         explanation=explanation,
         region=plan.instance.place.region,
+        account=plan.instance.place.account,
         facts={
             "instance": plan.instance.instance_id,
             "name": plan.instance.name,
@@ -103,18 +104,17 @@ def _nothing_to_take(plan: SetPlan) -> tuple[Word, str]:
 
 def outcome_unplanned(instance: Instance, error: SnapbackError | None) -> Outcome:
     """Answer that nothing was taken of an instance, since its volumes could not be read."""
-    place = instance.place
-    failed = outcome_failed(instance.instance_id, place.region, error or SnapbackError("no reason"))
+    failed = outcome_failed(instance.place, error or SnapbackError("no reason"))
     facts = {"instance": instance.instance_id, "name": instance.name}
-    return replace(failed, facts={**facts, **failed.facts})
+    return replace(failed, subject=instance.instance_id, facts=facts)
 
 
-def outcome_failed(subject: str, region: str, error: SnapbackError) -> Outcome:
-    """Answer that nothing became of something."""
+def outcome_failed(place: Place, error: SnapbackError) -> Outcome:
+    """Answer that nothing became of a place."""
     return Outcome(
-        subject=subject,
+        subject=str(place),
         word=word_for(error),
         explanation=str(error),
-        region=region,
-        facts={"region": region},
+        region=place.region,
+        account=place.account,
     )

@@ -223,7 +223,7 @@ def back_up_by_tag(
     for result in results:
         outcomes += result.value or []
         if result.error:
-            outcomes.append(outcome_failed(str(result.item), str(result.item), result.error))
+            outcomes.append(outcome_failed(result.item, result.error))
     if not outcomes:
         regions = ", ".join(str(place) for place in places)
         outcomes.append(

@@ -6,6 +6,7 @@ Tests put theirs in its place with :func:`use`.
 
 from __future__ import annotations
 
+import copy
 import secrets
 import threading
 import time
@@ -13,18 +14,20 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snapback import config
 from snapback.core.model import Instance, Place, Snapshot
-from snapback.ec2.connection import SOME_REGION, Connections
+from snapback.ec2.connection import Connections
 from snapback.ec2.instances import console_output
-from snapback.ec2.regions import check_name, enabled_regions, expand
 from snapback.ec2.snapshots import Patience
 from snapback.errors import Interrupted, UsageError
+from snapback.places import Places, roles_of
 from snapback.ssh.host import Host, open_booting_host, open_host
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from mypy_boto3_ec2 import EC2Client
 
     from snapback.config import HostSettings, Settings
@@ -61,6 +64,10 @@ class Run:
     :ivar sleep: waits for so many seconds, whatever happens.
     :ivar clock: seconds that only grow; what is waited for is measured by them.
     :ivar progress: told of what goes on.
+    :ivar account: work in this account only; ``None``: in all.
+    :ivar executor: what does the units of work; ``None``: threads of this process.
+    :ivar once: whether another process may have begun this run's work and have been lost: then what
+        bears this run's id is not taken again.
     :ivar freeze_slots: held while a host is frozen; there are ``freeze_workers`` of them.
     """
 
@@ -70,10 +77,34 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     progress: Progress = field(default_factory=Progress)
+    account: str | None = None
+    executor: Executor | None = None
+    once: bool = False
 
     def __post_init__(self) -> None:
         self.freeze_slots = threading.BoundedSemaphore(self.settings.freeze.freeze_workers)
-        self.connections = Connections(self.settings.workers, self.pause, self.sleep, self.clock)
+        roles = roles_of(self.settings, self.run_id)
+        self.connections = Connections(
+            self.settings.workers, self.pause, self.sleep, self.clock, roles
+        )
+        self._places = Places(self.settings, self.connections, self.conn, self._check, self.stop)
+
+    def only(self, account: str | None) -> Run:
+        """Answer this run, narrowed to one account where one is named.
+
+        :raises UsageError: there is none of that name.
+        """
+        if account is None:
+            return self
+        self._places.accounts(account)
+        narrowed = copy.copy(self)
+        narrowed.account = account
+        return narrowed
+
+    def _check(self, account: str) -> None:
+        """See that an account can be worked in, unless others are to do that."""
+        if self.executor is None:
+            self.connections.check(account)
 
     @property
     def settings(self) -> Settings:
@@ -94,8 +125,30 @@ class Run:
             raise Interrupted("stopped while waiting")
 
     def conn(self, place: Place) -> EC2Client:
-        """Answer the client of a place."""
+        """Answer the client of a place.
+
+        :raises SnapbackError: its account can't be looked into.
+        """
+        self._places.refuse_if_closed(place)
         return self.connections.client(place)
+
+    def place_of(self, conn: Any) -> Place:
+        """Answer the place of a client: of one of ours, or of whatever boto3 made.
+
+        :raises UsageError: there are several accounts, and it may be of any.
+        """
+        found = self.connections.place_of(conn)
+        return found or self.place(str(conn.meta.region_name))
+
+    def place(self, region_name: str | None = None) -> Place:
+        """Answer the one place in a region.
+
+        :raises UsageError: no region is called so, or there are several accounts.
+        """
+        accounts = self._places.accounts(self.account)
+        if len(accounts) > 1:
+            raise UsageError(f"there are several accounts: name one of {', '.join(accounts)}")
+        return Place(self._places.region(region_name, accounts), accounts[0])
 
     def conn_at_once(self, place: Place, timeout_s: float) -> EC2Client:
         """Answer a client of a place whose calls are one attempt each, without any waiting.
@@ -155,31 +208,17 @@ class Run:
 
         :raises UsageError: no region is called so, several are, or there is no default.
         """
-        if region_name is None:
-            default = self.connections.default_region()
-            if default is None:
-                raise UsageError(
-                    "no region: name one, or set AWS_DEFAULT_REGION or the profile's region"
-                )
-            return default
-        check_name(region_name)
-        configured = self.settings.regions or {}
-        if region_name in configured or region_name in self.connections.known_regions():
-            return region_name
-        return expand(region_name, self.regions_in_use())
+        return self._places.region(region_name, self._places.accounts(self.account))
 
     def places(self, region_name: str | None = None) -> list[Place]:
-        """Answer one place, or all that are in use where none is named."""
-        if region_name is not None:
-            return [Place(self.region(region_name))]
-        return [Place(region) for region in self.regions_in_use()]
+        """Answer the places in one region, or all that are in use where none is named.
 
-    def regions_in_use(self) -> list[str]:
-        """Answer the configured regions, or else all that are enabled for the account; sorted."""
-        if self.settings.regions:
-            return sorted(self.settings.regions)
-        ask = self.connections.default_region() or SOME_REGION
-        return enabled_regions(self.connections.client(Place(ask)))
+        An account that can't be looked into has one place without a region, of which :meth:`conn`
+        raises why.
+
+        :raises UsageError: no region is called so, or no account of those chosen uses it.
+        """
+        return self._places.places(region_name, self._places.accounts(self.account))
 
 
 _lock = threading.Lock()
@@ -210,16 +249,18 @@ def use(run: Run) -> Iterator[Run]:
         run.connections.close()
 
 
-def get_region_conn(region_name: str | None = None) -> EC2Client:
+def get_region_conn(region_name: str | None = None, account: str | None = None) -> EC2Client:
     """Answer the shared, thread-safe EC2 client of a region.
 
     :param region_name: may be contracted: ``eu-w`` is ``eu-west-1`` where only that one matches
         among the regions in use; ``None``: the default region of the AWS chain.
-    :raises UsageError: no region is called so, or several are: lists the candidates.
+    :param account: the account's name in the configuration, where there are several.
+    :raises UsageError: no region is called so, or several are: lists the candidates; or there are
+        several accounts.
     :raises ConfigError: the configuration is broken.
     :raises CredentialsError: none are found, where the account has to be asked.
 
     Source: DescribeRegions, for a contracted name and no configured regions.
     """
-    run = current()
-    return run.conn(Place(run.region(region_name)))
+    run = current().only(account)
+    return run.conn(run.place(region_name))

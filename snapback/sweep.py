@@ -114,6 +114,7 @@ def _outcome(thing: Lent, word: Word, explanation: str) -> Outcome:
         word=word,
         explanation=explanation,
         region=thing.place.region,
+        account=thing.place.account,
         facts={
             "kind": str(thing.kind),
             "run": thing.run_id,
@@ -127,4 +128,10 @@ def _unread(result: Result[Place, list[Verdict]]) -> Outcome:
     error: SnapbackError | None = result.error
     word = Word.NOT_DONE if isinstance(error, Interrupted) else Word.FAILED
     place = result.item
-    return Outcome(subject=str(place), word=word, explanation=str(error), region=place.region)
+    return Outcome(
+        subject=str(place),
+        word=word,
+        explanation=str(error),
+        region=place.region,
+        account=place.account,
+    )

@@ -126,6 +126,7 @@ def _plan_everywhere(
             word=_word_for(result.error),
             explanation=str(result.error),
             region=result.item.region,
+            account=result.item.account,
         )
         for result in results
         if result.error
@@ -149,16 +150,17 @@ def _plan_place(
 
 def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
     """Answer the regions whose transfers are not known, but for those that failed altogether."""
-    told = {outcome.region for outcome in failures}
+    told = {outcome.place for outcome in failures}
     return [
         Outcome(
             subject=str(place),
             word=_word_for(error),
             explanation=f"which snapshots are on their way there isn't known: {error}",
             region=place.region,
+            account=place.account,
         )
         for place, error in flying.unread.items()
-        if place.region not in told
+        if place not in told
     ]
 
 
@@ -194,7 +196,13 @@ def _braked(plans: Sequence[TrimPlan], brake: int, dry_run: bool) -> list[Outcom
         "(--dry-run) and the retention (fab show_config), then go on with --max-delete 100"
     )
     return [
-        Outcome(subject=worst.timeline[1], word=Word.REFUSED, explanation=why, region=place.region)
+        Outcome(
+            subject=worst.timeline[1],
+            word=Word.REFUSED,
+            explanation=why,
+            region=place.region,
+            account=place.account,
+        )
     ]
 
 
@@ -234,7 +242,11 @@ def _kept_all(plan: TrimPlan) -> list[Outcome]:
     }
     return [
         Outcome(
-            subject=timeline[1], word=Word.KEPT_ALL, explanation=reason, region=plan.place.region
+            subject=timeline[1],
+            word=Word.KEPT_ALL,
+            explanation=reason,
+            region=plan.place.region,
+            account=plan.place.account,
         )
         for timeline, reason in sorted(reasons)
     ]
@@ -272,6 +284,7 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
         word=word,
         explanation=explanation,
         region=snapshot.place.region,
+        account=snapshot.place.account,
         facts={
             "snapshot": snapshot.snapshot_id,
             "region": snapshot.place.region,

@@ -5,6 +5,7 @@ current folder; ``~/.config/snapback/config.yaml``; ``/etc/snapback/config.yaml`
 Credentials are never in it: they come from the AWS chain.
 """
 
+from snapback.config.accounts import Account
 from snapback.config.check import Check, CheckOverride
 from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
@@ -17,6 +18,7 @@ from snapback.config.temporary import Temporary
 __all__ = [
     "QUIET_VARIABLE",
     "VARIABLE",
+    "Account",
     "Check",
     "CheckOverride",
     "Freeze",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from snapback.config.accounts import Account, all_differ
 from snapback.config.check import Check
 from snapback.config.fields import Minutes, RegionName, Strict, TagKey, TagValue, nothing_is_empty
 from snapback.config.freeze import Freeze
@@ -15,6 +16,8 @@ from snapback.config.replication import Replication
 from snapback.config.retention import Retention
 from snapback.config.temporary import Temporary
 from snapback.core.retention import Policy
+
+ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
 
 
 class Region(Login):
@@ -37,6 +40,16 @@ class Settings(Strict):
         None,
         min_length=1,
         description="the regions in use; left out: all that are enabled for the account",
+    )
+    accounts: Annotated[list[Account], AfterValidator(all_differ)] = Field(
+        default_factory=list,
+        description="the accounts to work in, each by a role; left out: the one of the AWS chain's "
+        "own credentials",
+    )
+    executor: ExecutorAddress | None = Field(
+        None,
+        description="the Dask scheduler that hands the work out to many machines: "
+        "`tcp://scheduler:8786`; left out: all is done on this one",
     )
     ssh: Ssh = Field(default_factory=Ssh, description="how hosts are reached")
     overrides: list[Override] = Field(

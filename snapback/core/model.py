@@ -15,7 +15,7 @@ Tags = Mapping[str, str]
 class Place:
     """An account's part of a region.
 
-    :ivar region: ``"eu-west-1"``.
+    :ivar region: ``"eu-west-1"``; empty where the account's regions could not be told.
     :ivar account: the account's name in the configuration; empty for the one of the AWS chain.
     """
 
@@ -23,7 +23,7 @@ class Place:
     account: str = ""
 
     def __str__(self) -> str:
-        return f"{self.account}:{self.region}" if self.account else self.region
+        return ":".join(filter(None, (self.account, self.region)))
 
 
 class Consistency(IntEnum):

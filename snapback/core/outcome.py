@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from snapback.core.model import Place
+
 
 class Word(Enum):
     """What became of an item. The value is the word people read; with it goes the exit code."""
@@ -58,6 +60,7 @@ class Outcome:
     :ivar word: what became of it.
     :ivar explanation: why, in words; empty where the word says it all.
     :ivar region: where.
+    :ivar account: in which account, where some are configured.
     :ivar facts: what else is known, for the table and for ``--json``; values are JSON's.
     """
 
@@ -65,7 +68,13 @@ class Outcome:
     word: Word
     explanation: str = ""
     region: str = ""
+    account: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where: region and account."""
+        return Place(self.region, self.account)
 
     @property
     def exit_code(self) -> int:

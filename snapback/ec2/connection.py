@@ -1,11 +1,11 @@
-"""The clients: one boto3 Session, one EC2 client a place, made when first asked for, shared."""
+"""The clients: one Session an account, one EC2 client a place; made when asked for, shared."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
-from botocore.utils import parse_timestamp
+from botocore.session import Session
 
 from snapback.core.model import Place
 from snapback.ec2.calls import AtOncePolicy, RetryPolicy, call, in_our_words
 from snapback.ec2.pace import Paces, Turn, Wait
+from snapback.ec2.sessions import Role, new_session, session_in
+from snapback.errors import UsageError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -57,10 +58,16 @@ class Connections:
     :param pause: :class:`~snapback.ec2.calls.RetryPolicy`'s.
     :param sleep: the same.
     :param clock: seconds that only grow; paces are measured by them.
+    :param roles: the accounts' names -> the role to assume; ``None``: the AWS chain's own account.
     """
 
     def __init__(
-        self, workers: int, pause: Wait, sleep: Wait, clock: Callable[[], float] = time.monotonic
+        self,
+        workers: int,
+        pause: Wait,
+        sleep: Wait,
+        clock: Callable[[], float] = time.monotonic,
+        roles: Mapping[str, Role | None] | None = None,
     ) -> None:
         self.clock = Clock()
         self._config = Config(
@@ -73,7 +80,9 @@ class Connections:
         self._pause, self._sleep = pause, sleep
         self._paces = Paces(clock)
         self._lock = threading.Lock()
-        self._session: boto3.Session | None = None
+        self._roles: Mapping[str, Role | None] = {"": None, **(roles or {})}
+        self._sessions: dict[str, boto3.Session] = {}
+        self._chain: Session | None = None
         self._clients: dict[tuple[Place, float | None], EC2Client] = {}
 
     def client(self, place: Place) -> EC2Client:
@@ -93,13 +102,35 @@ class Connections:
         """
         return self._kept(place, timeout_s)
 
-    def turn(self, place: Place, action: str) -> AbstractContextManager[Turn]:
+    @contextmanager
+    def turn(self, place: Place, action: str) -> Iterator[Turn]:
         """Wait until one call of an action may be sent by :meth:`client_at_once`; hold the right.
+
+        Credentials that are about to end are renewed before, so that the call needn't wait for it.
 
         :param action: the API operation, ``"CreateSnapshots"``.
         :raises Interrupted: the run is asked to stop.
+        :raises CredentialsError: they can't be renewed.
         """
-        return self._paces.of(place, action).turn(self._pause)
+        with self._paces.of(place, action).turn(self._pause) as turn:
+            self.check(place.account)
+            yield turn
+
+    def check(self, account: str) -> None:
+        """See that there are credentials for an account: assume its role, unless that was done.
+
+        :raises SnapbackError: there are none.
+
+        Source: STS AssumeRole.
+        """
+        with self._lock:
+            session = self._session(account)
+        try:
+            credentials = session.get_credentials()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise in_our_words(error, "Session", "") from error
 
     def _kept(self, place: Place, timeout_s: float | None) -> EC2Client:
         with self._lock:
@@ -114,42 +145,69 @@ class Connections:
                 client.close()
             self._clients.clear()
 
+    def place_of(self, client: Any) -> Place | None:
+        """Answer the place of a client that was made here, or ``None``."""
+        with self._lock:
+            found = (place for (place, _), one in self._clients.items() if one is client)
+            return next(found, None)
+
     def default_region(self) -> str | None:
         """Answer the region that the AWS chain names (environment, profile), if any."""
         with self._lock:
-            return self._aws().region_name
+            return self._session("").region_name
 
     def known_regions(self) -> set[str]:
         """Answer the regions that this release of boto3 knows of, without a call."""
         with self._lock:
-            session = self._aws()
+            session = self._session("")
             return {
                 region
                 for partition in session.get_available_partitions()
                 for region in session.get_available_regions("ec2", partition_name=partition)
             }
 
-    def caller(self) -> str:
-        """Answer the ARN of whoever the credentials belong to. Source: STS GetCallerIdentity."""
+    def caller(self, account: str = "") -> str:
+        """Answer the ARN of whoever an account's credentials belong to.
+
+        Source: STS GetCallerIdentity.
+        """
         with self._lock:
-            sts = self._make("sts", Place(self._aws().region_name or SOME_REGION))
+            region = self._session("").region_name or SOME_REGION
+            sts = self._make("sts", Place(region, account))
         with closing(sts):
             return str(call(sts, "get_caller_identity")["Arn"])
 
-    def _aws(self) -> boto3.Session:
-        if self._session is None:
-            try:
-                self._session = _new_session()
-            except (BotoCoreError, ClientError) as error:
-                raise in_our_words(error, "Session", "") from error
-        return self._session
+    def _session(self, account: str) -> boto3.Session:
+        """Answer an account's Session; the lock is held."""
+        if account not in self._roles:
+            known = ", ".join(filter(None, self._roles)) or "none configured"
+            raise UsageError(f"no account is called {account!r}: there are {known}")
+        if account not in self._sessions:
+            self._sessions[account] = self._new_session(self._roles[account])
+        return self._sessions[account]
 
-    def _make(self, service: Any, place: Place, at_once_s: float | None = None) -> Any:
+    def _new_session(self, role: Role | None) -> boto3.Session:
+        try:
+            self._chain = self._chain or new_session()
+            if role is None:
+                return boto3.Session(botocore_session=self._chain)
+            return boto3.Session(botocore_session=session_in(role, self._chain, self._sts))
+        except (BotoCoreError, ClientError) as error:
+            raise in_our_words(error, "Session", "") from error
+
+    def _sts(self, service: str, **credentials: Any) -> Any:
+        """Answer the STS client that assumes a role; asked for while a call is signed."""
+        with self._lock:
+            region = self._session("").region_name or SOME_REGION
+            return self._make(service, Place(region), **credentials)
+
+    def _make(self, service: Any, place: Place, at_once_s: float | None = None, **more: Any) -> Any:
         config = self._config
         if at_once_s is not None:
             config = config.merge(Config(connect_timeout=at_once_s, read_timeout=at_once_s))
         try:
-            client = self._aws().client(service, region_name=place.region, config=config)
+            session = self._session(place.account)
+            client = session.client(service, region_name=place.region, config=config, **more)
         except (BotoCoreError, ClientError, ValueError) as error:
             raise in_our_words(error, "Session", place.region) from error
         pace_of = partial(self._paces.of, place)
@@ -165,22 +223,3 @@ class Connections:
 
         client.meta.events.register(f"after-call.{service}", observe)
         return client
-
-
-def _new_session() -> boto3.Session:
-    """Make a session that reads times as quickly as Python can: most of an answer are times."""
-    core = get_session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
-    return boto3.Session(botocore_session=core)
-
-
-def read_time(text: Any) -> datetime:
-    """Answer the time that an answer says, aware; EC2 writes ``2026-11-24T03:00:00.000Z``.
-
-    :raises ValueError: it is none.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return parse_timestamp(text)  # seconds since 1970, RFC 822, and what else there is
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

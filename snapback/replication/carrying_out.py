@@ -212,6 +212,7 @@ def _broken(replica: Snapshot, plan: ReplicationPlan) -> Outcome:
         explanation=f"an earlier replica ended in error: {why}; it doesn't count, and "
         "delete_broken_snapshots deletes it",
         region=plan.destination.region,
+        account=plan.destination.account,
         facts=facts_of(Step(source=replica, destination=plan.destination), replica)
         | {"source": replica.source_id, "source_region": plan.source.region},
     )
@@ -242,6 +243,7 @@ def _outcome(step: Step, word: Word, explanation: str, replica: Snapshot | None 
         word=word,
         explanation=explanation,
         region=step.destination.region,
+        account=step.destination.account,
         facts=facts_of(step, replica),
     )
 

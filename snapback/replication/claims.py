@@ -147,6 +147,7 @@ def _give_back(run: Run, claim: Claim, left: list[Outcome]) -> None:
                 word=Word.LEFT_BEHIND,
                 explanation=f"{why}; delete it, or it holds up to {claim.life} more",
                 region=place.region,
+                account=place.account,
                 facts={"source_region": claim.step.source.place.region},
             )
         )

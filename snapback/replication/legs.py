@@ -215,6 +215,7 @@ def _leg_failed(leg: Leg, error: SnapbackError) -> Outcome:
         word=word_for(error),
         explanation=str(error),
         region=leg.destination.region,
+        account=leg.destination.account,
         facts={"source_region": leg.source.region},
     )
 

@@ -100,7 +100,7 @@ def _row_of(judged: Judged, check: Check, verdicts: Verdicts) -> Row:
         instance_id=history.instance_id,
         device=history.device_name,
         volume_id=history.volume_id,
-        region=history.place.region,
+        region=str(history.place),
         size_gib=history.size_gib,
         last=age(history.age(last)) if last else "",
         last_s=int(history.age(last).total_seconds()) if last else None,

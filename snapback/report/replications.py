@@ -40,7 +40,12 @@ def replication_report(run: Run, replication: Replication, dry_run: bool) -> Rep
         summary=summary,
         facts={
             "estimates": [
-                {"source_region": p.source.region, "region": p.destination.region, **asdict(cost)}
+                {
+                    "source_region": p.source.region,
+                    "region": p.destination.region,
+                    "account": p.destination.account,
+                    **asdict(cost),
+                }
                 for p, cost in costs
             ]
         },
@@ -51,7 +56,7 @@ def _summary(plan: ReplicationPlan, replication: Replication) -> str:
     here = [
         outcome.word
         for outcome in replication.outcomes
-        if outcome.region == plan.destination.region
+        if outcome.place == plan.destination
         and outcome.facts.get("source_region") == plan.source.region
     ]
     words = ", ".join(f"{here.count(word)} {word}" for word in Word if word in here)

@@ -18,6 +18,9 @@ class Column:
     cell: Callable[[Outcome], str]
 
 
+ACCOUNT = Column("account", lambda outcome: outcome.account)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a task has to say at its end.
@@ -33,6 +36,12 @@ class Report:
     summary: Sequence[str] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     verdict: int | None = None
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns of the table: that of the accounts first, where any is named."""
+        named = any(outcome.account for outcome in self.outcomes)
+        return (ACCOUNT, *self.columns) if named and self.columns else tuple(self.columns)
 
     @property
     def exit_code(self) -> int:
@@ -72,6 +81,7 @@ def document(
             "explanation": outcome.explanation,
             "subject": outcome.subject,
             "region": outcome.region,
+            "account": outcome.account,
             **outcome.facts,
         }
         for outcome in (report.outcomes if report else ())

@@ -49,9 +49,9 @@ class Screen:
         self.close()
         if report.outcomes and report.columns and not self._silent:
             if self._terminal:
-                _rich_table(report.columns, report.outcomes)
+                _rich_table(report.shown, report.outcomes)
             else:
-                _plain_table(report.columns, report.outcomes)
+                _plain_table(report.shown, report.outcomes)
         for text in report.summary:
             self.line(text)
         for outcome in report.outcomes:
@@ -71,7 +71,7 @@ class Screen:
 
 def _one_line(outcome: Outcome) -> str:
     """Answer what became of an item as a sentence of its own."""
-    place = outcome.region
+    place = str(outcome.place)
     where = f" in {place}" if place not in ("", outcome.subject) else ""
     return f"{outcome.subject}{where}: {in_words(outcome)}"
 

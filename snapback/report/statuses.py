@@ -8,7 +8,7 @@ from typing import Any
 
 from snapback.core.health import Severity
 from snapback.core.history import History, Replicas, Standing, age_of, taken_at
-from snapback.core.model import Snapshot
+from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word
 from snapback.core.survey import Temporary
 from snapback.core.trim_plan import age
@@ -24,7 +24,6 @@ WORDS = {
 NAGIOS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 MOST_NAMED = 5
 
-_ACCOUNT = Column("account", fact("account"))
 _COLUMNS = (
     Column("region", lambda outcome: outcome.region),
     Column("instance", fact("instance")),
@@ -43,10 +42,9 @@ _COLUMNS = (
 def status_report(status: Status) -> Report:
     """Answer the report of the state of all backups: what wants to be looked at comes first."""
     outcomes = list(_outcomes(status))
-    named = any(place.account for place in status.places)
     return Report(
         outcomes=outcomes,
-        columns=(_ACCOUNT, *_COLUMNS) if named else _COLUMNS,
+        columns=_COLUMNS,
         summary=_summary(status),
     )
 
@@ -130,7 +128,7 @@ def _outcomes(status: Status) -> list[Outcome]:
     missing = [o for o in status.judged if o.history.last is None and _is(o, Standing.EARMARKED)]
     in_use = [o for o in status.judged if o.history.last and _is(o, Standing.EARMARKED)]
     return [
-        *(_unread(str(place), place.region, why) for place, why in status.survey.unread.items()),
+        *(_unread(place, why) for place, why in status.survey.unread.items()),
         *map(_outcome, missing),
         *map(_bare, status.survey.bare),
         *(_outcome(o) for o in status.judged if _is(o, Standing.NO_LONGER)),
@@ -154,6 +152,7 @@ def _outcome(judged: Judged) -> Outcome:
         word=word,
         explanation=explanation,
         region=history.place.region,
+        account=history.place.account,
         facts=facts_of(history),
     )
 
@@ -161,7 +160,6 @@ def _outcome(judged: Judged) -> Outcome:
 def facts_of(history: History) -> dict[str, Any]:
     """Answer what is known of a volume's backups, as JSON's values."""
     return {
-        "account": history.place.account,
         "standing": history.standing.value,
         "instance": history.instance_id,
         "name": history.name,
@@ -222,8 +220,8 @@ def _bare(instance: Any) -> Outcome:
         word=WORDS[finding.severity],
         explanation=finding.text,
         region=instance.place.region,
+        account=instance.place.account,
         facts={
-            "account": instance.place.account,
             "instance": instance.instance_id,
             "name": instance.name,
         },
@@ -245,8 +243,8 @@ def _orphans(status: Status) -> list[Outcome]:
                 explanation=f"{many(len(here), 'volume')} gone: {many(len(snapshots), 'snapshot')} "
                 f"and replicas left, {size} GiB at most",
                 region=place.region,
+                account=place.account,
                 facts={
-                    "account": place.account,
                     "standing": Standing.ORPHAN.value,
                     "volumes": sorted(h.volume_id for h in here),
                     "snapshots": len(snapshots),
@@ -269,8 +267,8 @@ def _temporary(one: Temporary) -> Outcome:
         word=Word.WARNING if one.has_expired else Word.OK,
         explanation=one.about,
         region=thing.place.region,
+        account=thing.place.account,
         facts={
-            "account": thing.place.account,
             "temporary": thing.resource_id,
             "run_id": thing.run_id,
             "since": one.since.isoformat() if one.since else None,
@@ -278,8 +276,14 @@ def _temporary(one: Temporary) -> Outcome:
     )
 
 
-def _unread(subject: str, region: str, why: str) -> Outcome:
-    return Outcome(subject=subject, word=Word.FAILED, explanation=why, region=region)
+def _unread(place: Place, why: str) -> Outcome:
+    return Outcome(
+        subject=str(place),
+        word=Word.FAILED,
+        explanation=why,
+        region=place.region,
+        account=place.account,
+    )
 
 
 def _summary(status: Status) -> list[str]:

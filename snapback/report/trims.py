@@ -24,7 +24,7 @@ def trim_report(trimming: Trimming, dry_run: bool) -> Report:
         outcomes=trimming.outcomes,
         columns=COLUMNS,
         summary=[_summary(plan, trimming, gone, dry_run) for plan in trimming.plans],
-        facts={"kept": {plan.place.region: _kept(plan) for plan in trimming.plans}},
+        facts={"kept": {str(plan.place): _kept(plan) for plan in trimming.plans}},
     )
 
 
@@ -33,7 +33,7 @@ def _kept(plan: TrimPlan) -> dict[str, int]:
 
 
 def _summary(plan: TrimPlan, trimming: Trimming, gone: set[Word], dry_run: bool) -> str:
-    here = [outcome for outcome in trimming.outcomes if outcome.region == plan.place.region]
+    here = [outcome for outcome in trimming.outcomes if outcome.place == plan.place]
     deleted = sum(outcome.word in gone for outcome in here)
     verb = "to be deleted" if dry_run else "deleted"
     kept = _kept(plan)

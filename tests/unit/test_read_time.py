@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.utils import parse_timestamp
 
-from snapback.ec2.connection import Connections, read_time
+from snapback.ec2.connection import Connections
+from snapback.ec2.sessions import read_time
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""Sessions: the AWS chain's, and those of roles, assumed when needed and anew in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore import exceptions as aws
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
+from botocore.session import Session
+from botocore.utils import parse_timestamp
+
+from snapback.ec2.calls import in_our_words
+from snapback.errors import CredentialsError, SnapbackError
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role that gives access to an account.
+
+    :ivar account: the account's name in the configuration.
+    :ivar arn: the role's.
+    :ivar external_id: what its trust policy demands, or ``""``.
+    :ivar session_name: by which CloudTrail there knows who came.
+    """
+
+    account: str
+    arn: str
+    external_id: str
+    session_name: str
+
+
+def new_session() -> Session:
+    """Answer a session that reads times as quickly as Python can: most of an answer are times."""
+    session = Session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
+    return session
+
+
+def read_time(text: Any) -> datetime:
+    """Answer the time that an answer says, aware; EC2 writes ``2026-11-24T03:00:00.000Z``.
+
+    :raises ValueError: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return parse_timestamp(text)  # seconds since 1970, RFC 822, and what else there is
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class _Given(CredentialResolver):
+    """Answers some credentials, wherever they were found."""
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        super().__init__([])
+        self._credentials = credentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return self._credentials
+
+
+def session_in(role: Role, source: Session, make_sts: Callable[..., Any]) -> Session:
+    """Answer a session that works in a role's account. Calls nothing yet.
+
+    botocore itself assumes the role when a call has to be signed, and once more where less than 15
+    minutes are left of its credentials.
+
+    :param source: whose credentials may assume the role.
+    :param make_sts: makes an STS client, given ``"sts"`` and the credentials.
+    :raises CredentialsError: the source has none.
+
+    Source: STS AssumeRole.
+    """
+    credentials = source.get_credentials()
+    if credentials is None:
+        raise in_our_words(aws.NoCredentialsError(), "AssumeRole", "")
+    asked = {"RoleSessionName": role.session_name}
+    if role.external_id:
+        asked["ExternalId"] = role.external_id
+    fetcher = AssumeRoleCredentialFetcher(make_sts, credentials, role.arn, asked)
+
+    def assume() -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = fetcher.fetch_credentials()
+        except (aws.BotoCoreError, aws.ClientError) as error:
+            raise _refusal(role, error) from error
+        return found
+
+    session = new_session()
+    session.register_component("data_loader", source.get_component("data_loader"))  # read once
+    given = _Given(DeferredRefreshableCredentials(assume, "assume-role"))
+    session.register_component("credential_provider", given)
+    return session
+
+
+def _refusal(role: Role, error: Exception) -> SnapbackError:
+    """Answer why a role can't be assumed, in our words."""
+    if isinstance(error, aws.ClientError):
+        said = error.response["Error"]
+        reason = f"{said.get('Code', '')}: {' '.join(said.get('Message', '').split())}"
+        return CredentialsError(
+            f"the role {role.arn} of the account {role.account} can't be assumed ({reason}): see "
+            "its trust policy, its external id, and whether these credentials may assume it"
+        )
+    return in_our_words(error, "AssumeRole", f"the account {role.account}")
