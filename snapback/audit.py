@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,21 +24,25 @@ from snapback.runtime import Run
 class DeletionLog:
     """Where a run writes its deletions down.
 
-    :ivar caller: the ARN of whoever deletes.
+    :ivar caller_in: answers the ARN of whoever deletes in an account; asks once for each.
     """
 
     path: Path
     run_id: str
-    caller: str
+    caller_in: Callable[[str], str]
 
     def write(self, event: str, snapshot: Snapshot, reasons: Sequence[str]) -> None:
-        """Append one line. Lines of several runs at a time don't mix: each is one write."""
+        """Append one line. Lines of several runs at a time don't mix: each is one write.
+
+        :raises SnapbackError: it can't be told who deletes.
+        """
         record = snapshot.record
         line: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
-            "caller": self.caller,
+            "caller": self.caller_in(snapshot.place.account),
             "run": self.run_id,
+            "account": snapshot.place.account,
             "region": snapshot.place.region,
             "snapshot": snapshot.snapshot_id,
             "description": snapshot.description,
@@ -66,7 +70,7 @@ def open_log(run: Run) -> DeletionLog:
             f"deletion_log: {path} can't be written ({reason}), and nothing is deleted "
             "that isn't written down: name another file"
         ) from None
-    return DeletionLog(path, run.run_id, run.connections.caller())
+    return DeletionLog(path, run.run_id, run.connections.caller)
 
 
 def delete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snapback import consistency, fanout, room, sets
@@ -54,8 +54,7 @@ def create_snapshot(
     Source: CreateSnapshot, DescribeVolumes, DescribeInstances.
     """
     run = current()
-    region, volume_id = whereabouts(vol, "volume")
-    place = Place(region)
+    place, volume_id = whereabouts(vol, "volume", run.place_of)
     volume = volume_by_id(run.conn(place), place, volume_id)
     instance = None
     if volume.instance_id:
@@ -115,6 +114,7 @@ def backup_instance(
     instance: Any = None,
     synchronously: bool = False,
     consistent: bool = False,
+    account: str | None = None,
 ) -> list[Snapshot]:
     """Take snapshots of all volumes of an instance, at one instant, and answer them.
 
@@ -124,12 +124,13 @@ def backup_instance(
     :param synchronously: wait for completion, as :func:`create_snapshot` does.
     :param consistent: freeze the file systems meanwhile. Where that can't be, the snapshots are
         taken all the same, unless ``require_consistent``, and that counts as less than asked.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises UsageError: not exactly one of the two is given; there is no such instance.
     :raises ItemsFailed: not all was done; its ``outcomes`` say what was.
 
     Source: CreateSnapshots; one call takes all volumes.
     """
-    run = current()
+    run = current().only(account)
     outcomes, snapshots = back_up_instance(
         run, region_name, instance_id, instance, synchronously, consistent
     )
@@ -144,6 +145,7 @@ def backup_instances_by_tag(
     tag_value: str | None = None,
     synchronously: bool = False,
     consistent: bool = False,
+    account: str | None = None,
 ) -> list[Outcome]:
     """Back up all instances with a tag, running or stopped; answer what became of each.
 
@@ -153,14 +155,14 @@ def backup_instances_by_tag(
     :param synchronously: wait for completion, as :func:`create_snapshot` does.
     :param consistent: freeze the file systems meanwhile. Where that can't be, the snapshots are
         taken all the same, unless ``require_consistent``, and that counts as less than asked.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: not all went well; its ``outcomes`` say what became of every instance.
     :raises CredentialsError: and other refusals: nothing was done.
 
     Source: DescribeInstances, DescribeVolumes, CreateSnapshots, CreateTags.
     """
-    outcomes = back_up_by_tag(
-        current(), region_name, tag_name, tag_value, synchronously, consistent
-    )
+    run = current().only(account)
+    outcomes = back_up_by_tag(run, region_name, tag_name, tag_value, synchronously, consistent)
     if any(outcome.exit_code for outcome in outcomes):
         raise ItemsFailed(outcomes)
     return outcomes
@@ -182,16 +184,38 @@ def back_up_instance(
     check_name(region_name)
     if (instance_id is None) == (instance is None):
         raise UsageError("expected exactly one of instance_id and instance")
+    places = run.places(region_name)
     if instance is not None and not isinstance(instance, str):
-        region, instance_id = whereabouts(instance, "instance")
-        if region != run.region(region_name):
-            raise UsageError(f"{instance_id} is in {region}, not in {run.region(region_name)}")
-    wanted = check_id(instance_id or instance)
-    place = Place(run.region(region_name))
-    found = instance_by_id(run.conn(place), place, wanted)
+        place, instance_id = whereabouts(instance, "instance", run.place_of)
+        if place.region != run.region(region_name):
+            raise UsageError(
+                f"{instance_id} is in {place.region}, not in {run.region(region_name)}"
+            )
+        places = [place]
+    found = find_instance(run, places, check_id(instance_id or instance))
     if dry_run:
-        return sets.foresee(run, place, [found], consistent), []
-    return sets.take_and_hold(run, place, [found], synchronously, consistent)
+        return sets.foresee(run, found.place, [found], consistent), []
+    return sets.take_and_hold(run, found.place, [found], synchronously, consistent)
+
+
+def find_instance(run: Run, places: Sequence[Place], instance_id: str) -> Instance:
+    """Answer an instance, at whichever of some places it is: one region in several accounts.
+
+    :raises UsageError: there is none.
+    :raises SnapbackError: there is none as far as could be seen.
+    """
+    results = fanout.each(
+        places,
+        lambda place: instance_by_id(run.conn(place), place, instance_id),
+        workers=len(places),
+        stop=run.stop,
+    )
+    for result in results:
+        if result.value:
+            return result.value
+    errors = [result.error for result in results if result.error]
+    graver = [error for error in errors if not isinstance(error, UsageError)]
+    raise (graver or errors)[0]
 
 
 def back_up_by_tag(

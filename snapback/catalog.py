@@ -35,7 +35,7 @@ def get_relevant_snapshots(
     :raises SnapbackError: EC2 refuses, or can't be reached.
     """
     run = runtime.current()
-    place = Place(conn.meta.region_name)
+    place = run.place_of(conn)
     return _relevant(run, conn, place, tag_name, tag_value, native_only, filters)
 
 
@@ -84,7 +84,8 @@ def get_oldest_replica(
 
     Source: DescribeSnapshots, once in each region.
     """
-    source, destination = Place(src_conn.meta.region_name), Place(dst_conn.meta.region_name)
+    run = runtime.current()
+    source, destination = run.place_of(src_conn), run.place_of(dst_conn)
     here = get_relevant_snapshots(src_conn, tag_name, tag_value, native_only)
     there = _replicas(dst_conn, destination)
     return plan_replication(source, destination, here, there).lacking[:amount]

@@ -37,11 +37,14 @@ class _Doomed:
     broken: bool = False
 
 
-def trim_snapshots(region_name: str | None = None, dry_run: bool = False) -> Trimming:
+def trim_snapshots(
+    region_name: str | None = None, dry_run: bool = False, account: str | None = None
+) -> Trimming:
     """Delete old snapshots, logarithmically back in time; answer the plan and what came of it.
 
     :param region_name: may be contracted; ``None``: all regions in use.
     :param dry_run: decide and answer the plan, call nothing that changes anything.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises BrakeError: suspiciously much would go; nothing was deleted.
     :raises ItemsFailed: not all went well, or broken snapshots of ours were found; its ``outcomes``
         say what became of each.
@@ -49,20 +52,23 @@ def trim_snapshots(region_name: str | None = None, dry_run: bool = False) -> Tri
     Source: DescribeSnapshots, DescribeImages, DescribeLockedSnapshots, DescribeKeyPairs,
     DeleteSnapshot.
     """
-    trimming = trim(current(), region_name, dry_run=dry_run)
+    trimming = trim(current().only(account), region_name, dry_run=dry_run)
     return _or_raise(trimming)
 
 
-def delete_broken_snapshots(region_name: str | None = None, dry_run: bool = False) -> Trimming:
+def delete_broken_snapshots(
+    region_name: str | None = None, dry_run: bool = False, account: str | None = None
+) -> Trimming:
     """Delete the snapshots of ours that are in the state ``error``; answer what became of each.
 
     :param region_name: may be contracted; ``None``: all regions in use.
     :param dry_run: answer which they are, call nothing that changes anything.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: broken snapshots of ours were found; its ``outcomes`` say which.
 
     Source: DescribeSnapshots, DeleteSnapshot.
     """
-    trimming = delete_broken(current(), region_name, dry_run=dry_run)
+    trimming = delete_broken(current().only(account), region_name, dry_run=dry_run)
     return _or_raise(trimming)
 
 
@@ -253,17 +259,26 @@ def _kept_all(plan: TrimPlan) -> list[Outcome]:
 
 
 def _delete_all(run: Run, log: audit.DeletionLog, doomed: Sequence[_Doomed]) -> list[Outcome]:
-    """Delete snapshots side by side; answer what became of each."""
-    places = {one.snapshot.place for one in doomed}
+    """Delete snapshots, places side by side; answer what became of each."""
+    places = sorted({one.snapshot.place for one in doomed})
     run.progress.expect(len(doomed), "deleting snapshots")
-    results = fanout.each(
-        doomed,
-        lambda one: audit.delete(run, log, one.snapshot, one.reasons),
-        workers=run.settings.workers * max(1, len(places)),
-        stop=run.stop,
-        on_done=lambda _: run.progress.done(),
-    )
-    return [_deleted(result.item, result.value, result.error) for result in results]
+
+    def delete_at(place: Place) -> list[Outcome]:
+        results = fanout.each(
+            [one for one in doomed if one.snapshot.place == place],
+            lambda one: audit.delete(run, log, one.snapshot, one.reasons),
+            workers=run.settings.workers,
+            stop=run.stop,
+            on_done=lambda _: run.progress.done(),
+        )
+        return [_deleted(result.item, result.value, result.error) for result in results]
+
+    done = fanout.each(places, delete_at, workers=max(1, len(places)), stop=run.stop)
+    outcomes: list[Outcome] = []
+    for result in done:
+        here = [one for one in doomed if one.snapshot.place == result.item]
+        outcomes += result.value or [_deleted(one, None, result.error) for one in here]
+    return outcomes
 
 
 def _deleted(

@@ -11,8 +11,12 @@ from pydantic import Field
 from snapback.config.fields import RegionName, Strict
 
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$")]
-ExternalId = Annotated[str, Field(pattern=r"^[\w+=,.@:/-]{2,1224}$")]
+RoleArn = Annotated[
+    str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")
+]
+ExternalId = Annotated[
+    str, Field(min_length=2, max_length=1224, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")
+]
 
 
 class Account(Strict):

@@ -20,7 +20,7 @@ from snapback.core.model import Place
 from snapback.ec2.calls import AtOncePolicy, RetryPolicy, call, in_our_words
 from snapback.ec2.pace import Paces, Turn, Wait
 from snapback.ec2.sessions import Role, new_session, session_in
-from snapback.errors import UsageError
+from snapback.errors import SnapbackError, UsageError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -83,6 +83,8 @@ class Connections:
         self._roles: Mapping[str, Role | None] = {"": None, **(roles or {})}
         self._sessions: dict[str, boto3.Session] = {}
         self._chain: Session | None = None
+        self._asking = threading.Lock()
+        self._callers: dict[str, str | SnapbackError] = {}
         self._clients: dict[tuple[Place, float | None], EC2Client] = {}
 
     def client(self, place: Place) -> EC2Client:
@@ -167,10 +169,24 @@ class Connections:
             }
 
     def caller(self, account: str = "") -> str:
-        """Answer the ARN of whoever an account's credentials belong to.
+        """Answer the ARN of whoever an account's credentials belong to; asks once.
+
+        :raises SnapbackError: it can't be told; nor is it asked again.
 
         Source: STS GetCallerIdentity.
         """
+        with self._asking:
+            if account not in self._callers:
+                try:
+                    self._callers[account] = self._ask_for_caller(account)
+                except SnapbackError as error:
+                    self._callers[account] = error
+            found = self._callers[account]
+        if isinstance(found, SnapbackError):
+            raise found
+        return found
+
+    def _ask_for_caller(self, account: str) -> str:
         with self._lock:
             region = self._session("").region_name or SOME_REGION
             sts = self._make("sts", Place(region, account))

@@ -25,6 +25,7 @@ def rsync_snapshot(
     force: bool = False,
     engine: str | None = None,
     synchronously: bool = False,
+    account: str | None = None,
 ) -> Replication:
     """Replicate one snapshot into another region; answer what became of it.
 
@@ -37,13 +38,14 @@ def rsync_snapshot(
     :param force: replicate although this one or a newer one of its volume is there.
     :param engine: ``"rsync"`` or ``"copy"``; ``None``: the configured one.
     :param synchronously: wait until the replica is completed.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises UsageError: there is no such snapshot, or it may not be replicated there; nothing was
         done.
     :raises ItemsFailed: it failed; its ``outcomes`` say how.
 
     Source: DescribeSnapshots, CopySnapshot.
     """
-    run = current()
+    run = current().only(account)
     options = replace(
         _options(run, engine, synchronously), force=force, src_inst=src_inst, dst_inst=dst_inst
     )
@@ -60,6 +62,7 @@ def rsync_region(
     native_only: bool = True,
     engine: str | None = None,
     synchronously: bool = False,
+    account: str | None = None,
 ) -> Replication:
     """Replicate the latest snapshots of a region into another; answer what became of each.
 
@@ -74,11 +77,12 @@ def rsync_region(
     :param native_only: leave out those that are replicas in the source already.
     :param engine: ``"rsync"`` or ``"copy"``; ``None``: the configured one.
     :param synchronously: wait until the replicas are completed.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: not all went well; its ``outcomes`` say what became of each.
 
     Source: DescribeSnapshots, CopySnapshot.
     """
-    run = current()
+    run = current().only(account)
     return _or_raise(
         replicate_region(
             run,
@@ -97,6 +101,7 @@ def rsync_all_regions(
     native_only: bool = True,
     engine: str | None = None,
     synchronously: bool = False,
+    account: str | None = None,
 ) -> Replication:
     """Replicate every other region in use into the primary, then the primary's into the secondary.
 
@@ -106,11 +111,12 @@ def rsync_all_regions(
         there, less what was taken in the secondary.
     :param engine: ``"rsync"`` or ``"copy"``; ``None``: the configured one.
     :param synchronously: wait until the replicas are completed.
+    :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: not all went well; its ``outcomes`` say what became of each.
 
     Source: DescribeRegions, DescribeSnapshots, CopySnapshot.
     """
-    run = current()
+    run = current().only(account)
     return _or_raise(
         replicate_all_regions(
             run,

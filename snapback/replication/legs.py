@@ -73,11 +73,19 @@ def replicate_snapshot(
     opener = engine_of(options.engine)
     legs = _legs(run, src_region_name, dst_region_name)
     wanted = check_id(snapshot_id)
-    for leg in legs:
-        found = snapshots_by_id(run.conn(leg.source), leg.source, [wanted])
-        if wanted in found:
-            plan = _plan_one(run, leg, found[wanted], options.force)
-            return _finish(run, [(leg, plan)], opener, options, dry_run)
+    results = fanout.each(
+        legs,
+        lambda leg: snapshots_by_id(run.conn(leg.source), leg.source, [wanted]),
+        workers=len(legs),
+        stop=run.stop,
+    )
+    for result in results:
+        if result.value:
+            plan = _plan_one(run, result.item, result.value[wanted], options.force)
+            return _finish(run, [(result.item, plan)], opener, options, dry_run)
+    for result in results:
+        if result.error:
+            raise result.error
     places = ", ".join(str(leg.source) for leg in legs)
     raise UsageError(f"there is no snapshot {wanted} of yours in {places}")
 

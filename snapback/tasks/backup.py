@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "instance": "the same as --instance-id; give one of them",
         "synchronously": options.SYNCHRONOUSLY,
         "consistent": options.CONSISTENT,
+        "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
         "json": options.JSON,
@@ -35,6 +36,7 @@ def backup_instance(
     instance: str | None = None,
     synchronously: bool = False,
     consistent: bool = False,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -57,7 +59,7 @@ def backup_instance(
         )
         return backup_report(outcomes, dry)
 
-    perform(c, "backup_instance", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(c, "backup_instance", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
 
 
 @task(
@@ -68,6 +70,7 @@ def backup_instance(
         "tag_value": options.TAG_VALUE,
         "synchronously": options.SYNCHRONOUSLY,
         "consistent": options.CONSISTENT,
+        "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
         "json": options.JSON,
@@ -80,6 +83,7 @@ def backup_instances_by_tag(
     tag_value: str | None = None,
     synchronously: bool = False,
     consistent: bool = False,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -103,4 +107,12 @@ def backup_instances_by_tag(
         )
         return backup_report(outcomes, dry)
 
-    perform(c, "backup_instances_by_tag", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "backup_instances_by_tag",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        as_json=json,
+    )

@@ -36,12 +36,14 @@ def perform(
     dry_run: bool = False,
     quiet: bool = False,
     as_json: bool = False,
+    account: str | None = None,
     for_monitor: bool = False,
 ) -> None:
     """Run a task's body as a run of its own, and show what came of it.
 
     :param context: Invoke's; its ``run.dry`` (``fab --dry``) means a dry run too.
     :param body: given the run, the screen, and whether it is a dry run; answers the report.
+    :param account: work in this one only.
     :param for_monitor: whatever keeps the task from its verdict is unknown, in Nagios's form.
         `quiet` in the configuration doesn't silence it.
     :raises TaskEnded: with the exit code, where it isn't 0.
@@ -58,7 +60,7 @@ def perform(
         loaded = config.load(config.find(_fabfile_folder(context)))
         silent = quiet or (loaded.settings.quiet and not for_monitor)
         screen = Screen(quiet=silent, as_json=as_json)
-        run = runtime.Run(loaded, progress=screen.progress)
+        run = runtime.Run(loaded, progress=screen.progress, account=account)
         with runtime.use(run), _stopped_by_signals(run.stop, screen):
             report = body(run, screen, dry_run)
             code = report.exit_code

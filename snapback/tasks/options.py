@@ -5,6 +5,7 @@ from __future__ import annotations
 from snapback.errors import UsageError
 
 REGION_NAME = "region; may be contracted: eu-w for eu-west-1 (default: all regions in use)"
+ACCOUNT = "the account to work in, as the configuration calls it (default: all of them)"
 TAG_NAME = "the tag that selects (default: as configured, Earmarking)"
 TAG_VALUE = "the tag's value (default: as configured, production)"
 SYNCHRONOUSLY = "wait until the snapshots are completed, retake those that end in error"

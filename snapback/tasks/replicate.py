@@ -19,6 +19,7 @@ _COMMON = {
     "engine": "what moves the data: rsync or copy (default: as configured, rsync)",
     "compare": "compare both sides once more before the snapshot (engine rsync only)",
     "synchronously": "wait until the replicas are completed",
+    "account": options.ACCOUNT,
     "dry_run": options.DRY_RUN,
     "quiet": options.QUIET,
     "json": options.JSON,
@@ -49,6 +50,7 @@ def rsync_snapshot(
     engine: str | None = None,
     compare: bool = False,
     synchronously: bool = False,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -77,7 +79,7 @@ def rsync_snapshot(
         done = replicate_snapshot(run, src_region_name, snapshot_id, dst_region_name, chosen, dry)
         return replication_report(run, done, dry)
 
-    perform(c, "rsync_snapshot", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(c, "rsync_snapshot", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
 
 
 @task(
@@ -102,6 +104,7 @@ def rsync_region(
     engine: str | None = None,
     compare: bool = False,
     synchronously: bool = False,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -131,7 +134,7 @@ def rsync_region(
         )
         return replication_report(run, done, dry)
 
-    perform(c, "rsync_region", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(c, "rsync_region", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
 
 
 @task(
@@ -152,6 +155,7 @@ def rsync_all_regions(
     engine: str | None = None,
     compare: bool = False,
     synchronously: bool = False,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -179,7 +183,9 @@ def rsync_all_regions(
         )
         return replication_report(run, done, dry)
 
-    perform(c, "rsync_all_regions", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c, "rsync_all_regions", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json
+    )
 
 
 def _options(run: Run, engine: str | None, compare: bool, synchronously: bool) -> Options:

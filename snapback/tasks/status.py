@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     auto_shortflags=False,
     help={
         "region_name": options.REGION_NAME,
+        "account": options.ACCOUNT,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
         "json": options.JSON,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def status(
     c: Any,
     region_name: str | None = None,
+    account: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
     json: bool = False,
@@ -46,13 +48,14 @@ def status(
 
         return status_report(_read(run, region_name, html, prometheus))
 
-    perform(c, "status", body, as_json=json)
+    perform(c, "status", body, account=account, as_json=json)
 
 
 @task(
     auto_shortflags=False,
     help={
         "region_name": options.REGION_NAME,
+        "account": options.ACCOUNT,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
         "json": options.JSON,
@@ -61,6 +64,7 @@ def status(
 def check(
     c: Any,
     region_name: str | None = None,
+    account: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
     json: bool = False,
@@ -79,7 +83,7 @@ def check(
 
         return check_report(_read(run, region_name, html, prometheus))
 
-    perform(c, "check", body, as_json=json, for_monitor=True)
+    perform(c, "check", body, account=account, as_json=json, for_monitor=True)
 
 
 def _read(run: Run, region_name: str | None, html: str | None, prometheus: str | None) -> Status:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     help={
         "region_name": options.REGION_NAME,
         "run": "remove all that this run lent, at once: run-20261125T030000-0123ab",
+        "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
         "json": options.JSON,
@@ -29,6 +30,7 @@ def sweep(
     c: Any,
     region_name: str | None = None,
     run: str | None = None,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -49,4 +51,4 @@ def sweep(
 
         return sweep_report(remove(of, region_name, run_id=run, dry_run=dry), dry)
 
-    perform(c, "sweep", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(c, "sweep", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "tag_name": "delete only snapshots with this tag (default: whatever their tags)",
         "tag_value": "delete only snapshots whose tag --tag-name has this value",
         "max_delete": "the brake: most percent of a volume's snapshots to delete (default: 50)",
+        "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "html": "with a dry run, also write a page into this file that shows what would go",
         "quiet": options.QUIET,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 def trim_snapshots(
     c: Any,
     region_name: str | None = None,
+    account: str | None = None,
     dry_run: bool = False,
     tag_name: str | None = None,
     tag_value: str | None = None,
@@ -73,13 +75,14 @@ def trim_snapshots(
             write_page(html, page_of_trimming(trimming.plans, now))
         return trim_report(trimming, dry)
 
-    perform(c, "trim_snapshots", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(c, "trim_snapshots", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
 
 
 @task(
     auto_shortflags=False,
     help={
         "region_name": options.REGION_NAME,
+        "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
         "json": options.JSON,
@@ -88,6 +91,7 @@ def trim_snapshots(
 def delete_broken_snapshots(
     c: Any,
     region_name: str | None = None,
+    account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
     json: bool = False,
@@ -105,4 +109,12 @@ def delete_broken_snapshots(
 
         return trim_report(delete_broken(run, region_name, dry_run=dry), dry)
 
-    perform(c, "delete_broken_snapshots", body, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "delete_broken_snapshots",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        as_json=json,
+    )

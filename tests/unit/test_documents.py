@@ -18,6 +18,7 @@ from invoke.parser import Parser
 from snapback import config, errors, trim
 from snapback.backed_up import outcome_planned
 from snapback.config import (
+    Account,
     Check,
     CheckOverride,
     Loaded,
@@ -95,6 +96,7 @@ def test_the_example_shows_every_option(tmp_path: Path) -> None:
     assert settings.temporary.model_fields_set == set(Temporary.model_fields)
     regions = (settings.regions or {}).values()
     assert set().union(*(r.model_fields_set for r in regions)) == set(Region.model_fields)
+    assert settings.accounts[0].model_fields_set == set(Account.model_fields)
     assert settings.ssh.model_fields_set == set(Ssh.model_fields)
     assert settings.overrides[0].model_fields_set == set(Override.model_fields)
     assert settings.retentions["short"].model_fields_set == set(Retention.model_fields)
@@ -114,7 +116,17 @@ def test_what_the_example_switches_off_has_no_default_to_show() -> None:
 def test_the_reference_has_every_option_and_every_task() -> None:
     generated = module_of(DOCS / "_ext" / "generated.py")
     settings, tasks = generated.settings(), generated.tasks()
-    for model in (Settings, Retention, Region, Ssh, Override, config.Replication, Check, Temporary):
+    for model in (
+        Settings,
+        Account,
+        Retention,
+        Region,
+        Ssh,
+        Override,
+        config.Replication,
+        Check,
+        Temporary,
+    ):
         assert all(f"| `{name}` |" in settings for name in model.model_fields)
     for name, task in ns.tasks.items():
         assert f"## `{name}`" in tasks

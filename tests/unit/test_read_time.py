@@ -46,6 +46,7 @@ def test_a_client_reads_times_so(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     connections = Connections(1, lambda _: None, lambda _: None)
-    core = connections._aws()._session
+    connections.default_region()
+    core = connections._chain
     parser = core.get_component("response_parser_factory").create_parser("ec2")
     assert parser._timestamp_parser is read_time
