@@ -33,6 +33,7 @@ def create_snapshot(
     tags: Mapping[str, str] | None = None,
     synchronously: bool = True,
     consistent: bool = False,
+    account: str | None = None,
 ) -> Snapshot:
     """Take a snapshot of one volume and answer it.
 
@@ -44,6 +45,8 @@ def create_snapshot(
         ``error`` is deleted and taken again, three times at most.
     :param consistent: freeze the volume's file systems meanwhile. Where that can't be, the snapshot
         is taken all the same, unless ``require_consistent``; its ``consistency`` tells.
+    :param account: the account's name in the configuration, where there are several and ``vol`` is
+        boto3's.
     :raises UsageError: ``vol`` is no volume or isn't there.
     :raises HostError: it can't be consistent, and ``require_consistent``: nothing was taken.
     :raises LeftFrozen: a file system may be left frozen; says where, and what to do.
@@ -53,7 +56,7 @@ def create_snapshot(
 
     Source: CreateSnapshot, DescribeVolumes, DescribeInstances.
     """
-    run = current()
+    run = current().only(account)
     place, volume_id = whereabouts(vol, "volume", run.place_of)
     volume = volume_by_id(run.conn(place), place, volume_id)
     instance = None

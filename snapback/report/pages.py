@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snapback.config import Check
@@ -177,7 +178,7 @@ def _row_of_trimming(verdicts: Sequence[Verdict], now: datetime) -> Row:
         instance_id=record.instance,
         device=record.device,
         volume_id=record.volume,
-        region=record.region,
+        region=str(replace(newest.place, region=record.region)),
         size_gib=newest.size_gib,
         last=age(old),
         last_s=int(old / timedelta(seconds=1)),

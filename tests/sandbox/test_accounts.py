@@ -369,6 +369,8 @@ def test_the_helpers_know_accounts(sandbox, fleets, accounts, begin):
         toy = placed["test"]["toy"]
         with pytest.raises(UsageError, match="several accounts"):
             create_snapshot(resource.Volume(toy["volumes"]["/dev/sda1"]))
+        made = create_snapshot(resource.Volume(toy["volumes"]["/dev/sda1"]), account="test")
+        assert made.place == Place("us-east-1", "test")
         (taken,) = backup_instance("us-east-1", toy["instance_id"])
         assert taken.place.account == "test"
         outcomes = backup_instances_by_tag(account="prod")

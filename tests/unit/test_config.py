@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from snapback.config import HostSettings, Settings, find, load
 from snapback.core.retention import Policy
@@ -264,3 +267,46 @@ def test_what_is_in_force_for_a_host() -> None:
     ) == HostSettings(
         username="of-name", port=3333, gateway="jump", pre_freeze="flush", consistent=False
     )
+
+
+ROLE = "arn:aws:iam::111122223333:role/snapback"
+
+
+@pytest.mark.parametrize(
+    ("accounts", "says"),
+    [
+        ([{"role_arn": ROLE}], "accounts.0.name"),
+        ([{"name": "a:b"}], "accounts.0.name"),
+        ([{"name": "a", "role_arn": "role/snapback"}], "accounts.0.role_arn"),
+        ([{"name": "a", "role_arn": ROLE, "regions": []}], "accounts.0.regions"),
+        ([{"name": "a", "role_arn": ROLE, "regions": ["mars"]}], "accounts.0.regions.0"),
+        ([{"name": "a", "external_id": "of-a"}], "a has an external_id and no role_arn"),
+        ([{"name": "a", "role_arn": ROLE}, {"name": "a"}], "two accounts are called a"),
+        ([{"name": "a"}, {"name": "b"}], "a and b are one account, that of the AWS chain"),
+        (
+            [{"name": "a", "role_arn": ROLE}, {"name": "b", "role_arn": ROLE + "-2"}],
+            "a and b are one account, 111122223333",
+        ),
+        (
+            [{"name": "a", "role_arn": ROLE, "regions": ["us-east-1", "us-east-1"]}],
+            "a names a region twice",
+        ),
+    ],
+)
+def test_accounts_that_would_be_worked_in_twice_are_refused(
+    tmp_path: Path, accounts: list[dict[str, Any]], says: str
+) -> None:
+    path = tmp_path / "snapback.yaml"
+    path.write_text(yaml.safe_dump({"accounts": accounts}))
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load(path)
+
+
+def test_one_account_by_two_roles_in_regions_of_their_own_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "snapback.yaml"
+    accounts = [
+        {"name": "east", "role_arn": ROLE, "regions": ["us-east-1"]},
+        {"name": "west", "role_arn": ROLE + "-west", "regions": ["us-west-2"]},
+    ]
+    path.write_text(yaml.safe_dump({"accounts": accounts}))
+    assert [one.name for one in load(path).settings.accounts] == ["east", "west"]

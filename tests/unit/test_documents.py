@@ -264,6 +264,21 @@ def test_every_word_of_an_outcome_is_told_with_its_exit_code() -> None:
     }
 
 
+# Several accounts.
+
+
+def test_the_policies_for_several_accounts_are_those_of_the_example() -> None:
+    (said,) = (yaml.safe_load(code) for code in blocks(text("docs/how-to/accounts.md"), "yaml"))
+    accounts = {one["name"]: one for one in said["accounts"]}
+    folder = DOCS / "how-to" / "accounts"
+    (trust,) = json.loads((folder / "trust.json").read_text())["Statement"]
+    (assume,) = json.loads((folder / "assume.json").read_text())["Statement"]
+    wanted = trust["Condition"]["StringEquals"]["sts:ExternalId"]
+    assert wanted == accounts["prod"]["external_id"]
+    assert {trust["Action"]} == set(assume["Action"]) == {"sts:AssumeRole"}
+    assert assume["Resource"] == [one["role_arn"] for one in accounts.values() if "role_arn" in one]
+
+
 # The picture.
 
 
