@@ -114,6 +114,8 @@ def _serve(server: Any, fleet: Any) -> int:
     for name, value in environment(server.url, server.world.default_region()).items():
         print(f"export {name}={value}")
     print(f"unset {' '.join(UNSET)}", flush=True)
+    if server.world.hosts is not None:
+        print(f"# log in to hosts as ubuntu with the key {server.world.hosts.key_file}", flush=True)
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.1)

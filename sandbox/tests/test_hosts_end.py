@@ -98,7 +98,8 @@ def test_it_is_interrupted_in_its_terminal() -> None:
     host = sandbox.load_fleet(FLEET)["eu-west-1"]["plain"]
     assert ssh(host, "id -un") == (0, "ubuntu\n")
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    said, errors = process.communicate(timeout=20)
+    assert said.endswith(f"# log in to hosts as ubuntu with the key {host['key_file']}\n")
     assert (process.returncode, errors) == (0, "")
     assert left(hosts) == []
 
