@@ -72,6 +72,8 @@ class Pace:
         with self._changed:
             self._changed.wait_for(self._has_room)
             self._in_flight += 1
+            if self._has_room():
+                self._changed.notify()  # one call's end may make room for several
         try:
             turn.wait(wait)
         except BaseException:

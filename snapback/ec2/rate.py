@@ -19,8 +19,10 @@ SLOW_DOWN_MORE = 0.5
 SO_MANY_IN_A_ROW = 3
 SHORTEST_MEASURE_S = 1.5
 FEWEST_SERVED = 5
-FIRST_IN_FLIGHT = 8
-SERVED_FOR_ONE_MORE = 16
+FIRST_IN_FLIGHT = 20
+FEWEST_IN_FLIGHT = 8
+SERVED_FOR_ONE_LESS = 8
+LIKELY_CAPACITY = 115  # what EC2 documents for most, 100, and what is filled in meanwhile
 LATE_S = 1.0  # a call that comes late by less than this does not delay those behind it
 
 
@@ -44,10 +46,15 @@ class Rate:
     def most_in_flight(self) -> int | None:
         """How many calls may be on their way at the same time; ``None``: any number.
 
-        Before the first refusal, few, then more: all on their way when the bucket runs dry are
-        refused. After it, their rate is limit enough.
+        All on their way when the bucket runs dry are refused. So before the first refusal they
+        become fewer until as many were served as a bucket is likely to hold, and from there on
+        more and more. After it, their rate is limit enough.
         """
-        return None if self.known else FIRST_IN_FLIGHT + self._served // SERVED_FOR_ONE_MORE
+        if self.known:
+            return None
+        if self._served < LIKELY_CAPACITY:
+            return max(FEWEST_IN_FLIGHT, FIRST_IN_FLIGHT - self._served // SERVED_FOR_ONE_LESS)
+        return FEWEST_IN_FLIGHT + self._served - LIKELY_CAPACITY
 
     def slot(self, now: float) -> float:
         """Answer when the next call may be sent, and count on it that it will."""

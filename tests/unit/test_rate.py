@@ -12,7 +12,7 @@ import pytest
 
 from snapback.core.model import Place
 from snapback.ec2.pace import Pace, Paces
-from snapback.ec2.rate import FIRST_IN_FLIGHT, Rate
+from snapback.ec2.rate import FEWEST_IN_FLIGHT, FIRST_IN_FLIGHT, Rate
 from snapback.errors import Interrupted
 
 WORKERS = 32
@@ -120,7 +120,21 @@ def test_it_is_as_fast_as_the_bucket_is_filled_and_refused_seldom(
 def test_where_nothing_is_refused_nothing_waits() -> None:
     for fleet in fleets({"capacity": 1000, "refill": 5}, 250):
         assert fleet.calls == 250
-        assert fleet.now < 250 / FIRST_IN_FLIGHT * 0.08 * 1.05
+        assert fleet.now < 250 / 14 * 0.08 * 1.05  # 14 on their way, on the average
+
+
+def test_few_are_on_their_way_when_a_bucket_is_likely_to_run_dry_and_many_where_it_did_not() -> (
+    None
+):
+    rate, allowed = Rate(), []
+    for _ in range(250):
+        allowed.append(rate.most_in_flight or 0)
+        rate.served()
+    assert allowed[0] == FIRST_IN_FLIGHT
+    assert set(allowed[96:115]) == {FEWEST_IN_FLIGHT}
+    assert allowed[:115] == sorted(allowed[:115], reverse=True)
+    assert allowed[115:] == sorted(allowed[115:])
+    assert allowed[-1] > WORKERS
 
 
 def test_a_bucket_that_others_draw_from_is_learnt_anew() -> None:
@@ -204,6 +218,35 @@ def test_before_the_first_refusal_only_some_are_on_their_way_and_then_all_that_h
     thread.join()
     for turn in turns:
         turn.end()
+
+
+def test_more_are_let_on_their_way_at_once_when_more_may_be() -> None:
+    pace, under_way, most = Pace(Time().clock), 0, 0
+    full, lock = threading.Event(), threading.Lock()
+    for _ in range(200):  # so that over 90 may be on their way
+        with pace.turn(lambda _: None) as turn:
+            turn.served()
+    first = [pace.begin(lambda _: None) for _ in range(90)]
+
+    def one(_: int) -> None:
+        nonlocal under_way, most
+        with pace.turn(lambda _: None) as turn:
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+                if under_way == 16:
+                    full.set()
+            assert full.wait(20)
+            turn.served()
+
+    with ThreadPoolExecutor(16) as pool:
+        done = pool.map(one, range(16))
+        for turn in first[:16]:
+            turn.served()
+        for turn in first:
+            turn.end()
+        list(done)
+    assert most == 16
 
 
 def test_a_turn_that_is_not_wanted_any_more_is_given_back() -> None:
