@@ -98,9 +98,11 @@ def _plain_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None
     """Print aligned columns; the last one runs on."""
     rows = [[column.title for column in columns], *_rows(columns, outcomes)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(columns) - 1)]
+    lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        _write(sys.stdout, "  ".join([*cells, row[-1]]).rstrip())
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    _write(sys.stdout, "\n".join(lines))
 
 
 def _rich_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:

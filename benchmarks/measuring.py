@@ -1,0 +1,122 @@
+"""What the benchmarks share: fleets, programs that are measured, and what EC2 has at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from ec2_sandbox import UNSET, Sandbox
+
+HERE = Path(__file__).parent
+CACHE = HERE / ".cache"
+BIN = Path(sys.executable).parent
+REGIONS = ("ap-southeast-1", "eu-west-1", "us-east-1", "us-west-2")
+MIB = 1024 * 1024
+
+
+def fleet(instances: int, regions: Sequence[str] = REGIONS) -> dict[str, Any]:
+    """Describe a fleet of instances with three volumes each, spread evenly over the regions."""
+    volumes = [
+        {"device": device, "size": 8, "tags": {"Team": "ops", "Cost": "1234"}}
+        for device in ("/dev/sda1", "/dev/sdf", "/dev/sdg")
+    ]
+    one = {"name": "web", "tags": {"Earmarking": "production", "Stage": "live"}, "volumes": volumes}
+    return {
+        "regions": {
+            region: {"instances": [{**one, "count": len(range(at, instances, len(regions)))}]}
+            for at, region in enumerate(regions)
+        }
+    }
+
+
+def environ_of(sandbox: Sandbox, home: Path) -> dict[str, str]:
+    """Answer an environment in which nothing but the sandbox can be reached."""
+    clean = {k: v for k, v in os.environ.items() if k not in UNSET and not k.startswith("SNAPBACK")}
+    return {**clean, **sandbox.environ, "HOME": str(home), "COLUMNS": "120"}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How some programs ended that ran side by side.
+
+    :ivar code: the worst exit code.
+    :ivar seconds: from the start of the first to the end of the last.
+    :ivar cpu_s: of all.
+    :ivar peak_mib: of all at their peaks, added.
+    :ivar said: the last of what they printed.
+    """
+
+    code: int
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+    said: str
+
+
+def run(commands: Iterable[Sequence[str]], environ: Mapping[str, str], folder: Path) -> Ended:
+    """Run programs side by side to their ends."""
+    log = folder / "printed.txt"
+    began = time.perf_counter()
+    with log.open("w+b") as printed:
+        children = [
+            subprocess.Popen(command, env=environ, cwd=folder, stdout=printed, stderr=printed)
+            for command in commands
+        ]
+        codes, cpu_s, peak_mib = [], 0.0, 0.0
+        for child in children:
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            codes.append(child.returncode)
+            cpu_s += used.ru_utime + used.ru_stime
+            peak_mib += used.ru_maxrss / 1024
+    seconds = time.perf_counter() - began
+    said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    return Ended(max(map(abs, codes)), seconds, cpu_s, peak_mib, said)
+
+
+def client(sandbox: Sandbox, region: str) -> Any:
+    """Answer a bystander's client."""
+    return boto3.client(
+        "ec2",
+        region_name=region,
+        endpoint_url=sandbox.url,
+        aws_access_key_id="bystander",
+        aws_secret_access_key="bystander",
+    )
+
+
+@dataclass(frozen=True)
+class Made:
+    """What EC2 has at the end.
+
+    :ivar lacking: the instances of which a volume has no snapshot.
+    :ivar doubled: those of which a volume has two.
+    """
+
+    lacking: int
+    doubled: int
+
+
+def what_was_made(sandbox: Sandbox, layout: Mapping[str, Any]) -> Made:
+    """Look at each volume's snapshots."""
+    sandbox.configure(latency_ms=0, throttle=False)
+    sandbox.clear_faults()
+    lacking = doubled = 0
+    for region, instances in layout.items():
+        pages = client(sandbox, region).get_paginator("describe_snapshots").paginate(
+            OwnerIds=["self"], PaginationConfig={"PageSize": 1000}
+        )  # fmt: skip
+        of = Counter(snapshot["VolumeId"] for page in pages for snapshot in page["Snapshots"])
+        for instance in instances.values():
+            counts = [of[volume_id] for volume_id in instance["volumes"].values()]
+            lacking += min(counts) < 1
+            doubled += max(counts) > 1
+    return Made(lacking, doubled)
