@@ -8,6 +8,7 @@ for a fabfile are in :mod:`snapback.tasks`.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ __all__ = [
     "rsync_snapshot",
     "trim_snapshots",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "Policy": ("snapback.core.retention", "Policy"),

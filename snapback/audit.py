@@ -6,6 +6,7 @@ One JSON object a line, appended to the file that the setting ``deletion_log`` n
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from snapback.core.outcome import Word
 from snapback.ec2 import snapshots as ec2_snapshots
 from snapback.errors import ConfigError, SnapbackError
 from snapback.runtime import Run
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def delete(
     :returns: what became of it, and an explanation.
     """
     log.write("deleting", snapshot, reasons)
+    logger.info("deleting %s: %s", snapshot.snapshot_id, "; ".join(reasons))
     try:
         word, explanation = ec2_snapshots.delete(run.conn(snapshot.place), snapshot.snapshot_id)
     except SnapbackError as error:

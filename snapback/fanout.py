@@ -11,9 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from snapback.core.about import about, of_item
 from snapback.errors import Interrupted, Refused, SnapbackError
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,8 @@ def each(
     with ThreadPoolExecutor(min(workers, len(items))) as pool:
         try:
             futures = {
-                pool.submit(_one, item, work, stop): number for number, item in enumerate(items)
+                pool.submit(copy_context().run, _one, item, work, stop): number
+                for number, item in enumerate(items)
             }
             for future in as_completed(futures):
                 done[futures[future]] = future.result()
@@ -122,7 +125,7 @@ def flow(
             for item in (item for batch in batches for item in batch):
                 if may_come:
                     may_come.acquire()
-                under_way.append(pool.submit(one, item))
+                under_way.append(pool.submit(copy_context().run, one, item))
                 while under_way and under_way[0].done():
                     kept.append(under_way.popleft().result())
             return kept + [future.result() for future in under_way]
@@ -134,13 +137,14 @@ def flow(
 def _one(item: Item, work: Callable[[Item], Value], stop: threading.Event) -> Result[Item, Value]:
     if stop.is_set():
         return Result(item, error=Interrupted("not begun: the run was asked to stop"))
-    try:
-        return Result(item, value=work(item))
-    except SnapbackError as error:
-        return Result(item, error=error)
-    except Exception as error:
-        log.debug("unexpected error at %s", item, exc_info=True)
-        return Result(item, error=SnapbackError(f"unexpected {type(error).__name__}: {error}"))
+    with about(**of_item(item)):
+        try:
+            return Result(item, value=work(item))
+        except SnapbackError as error:
+            return Result(item, error=error)
+        except Exception as error:
+            log.exception("unexpected")
+            return Result(item, error=SnapbackError(f"unexpected {type(error).__name__}: {error}"))
 
 
 def refuse_if_all_refused(results: Sequence[Result[Item, Value]]) -> None:

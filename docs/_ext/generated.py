@@ -67,6 +67,9 @@ def settings() -> str:
         config.Freeze,
         config.Replication,
         config.Temporary,
+        config.Hooks,
+        config.TaskHooks,
+        config.Logging,
     )
     return "\n".join(line for model in models for line in _model(model))
 
@@ -94,6 +97,9 @@ TITLES = {
     "Check": "Options of check",
     "CheckOverride": "Options of an override of check",
     "Temporary": "Options of temporary instances",
+    "Hooks": "Options of hooks",
+    "TaskHooks": "Options of the hooks of a task",
+    "Logging": "Options of logging",
 }
 
 

@@ -9,10 +9,11 @@ from snapback.config.accounts import Account
 from snapback.config.check import Check, CheckOverride
 from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
-from snapback.config.reading import QUIET_VARIABLE, VARIABLE, Loaded, find, load
+from snapback.config.reading import QUIET_VARIABLE, VARIABLE, Loaded, find, load, salvage
 from snapback.config.replication import Replication
 from snapback.config.retention import Retention
 from snapback.config.settings import Region, Settings
+from snapback.config.telling import Hooks, Logging, TaskHooks
 from snapback.config.temporary import Temporary
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "Check",
     "CheckOverride",
     "Freeze",
+    "Hooks",
     "HostSettings",
     "Loaded",
+    "Logging",
     "Login",
     "Override",
     "Region",
@@ -31,7 +34,9 @@ __all__ = [
     "Retention",
     "Settings",
     "Ssh",
+    "TaskHooks",
     "Temporary",
     "find",
     "load",
+    "salvage",
 ]

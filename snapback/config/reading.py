@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from snapback.config.fields import Strict
 from snapback.config.settings import Settings
+from snapback.config.telling import Hooks, Logging
 from snapback.errors import ConfigError
 
 VARIABLE = "SNAPBACK_CONFIG"
@@ -97,18 +98,57 @@ def load(path: Path | None) -> Loaded:
     return Loaded(settings=settings, path=path, quiet_by_environment=quiet is not None)
 
 
+def salvage(path: Path | None) -> Settings:
+    """Answer what can be read of whom to tell, and of the log, of a file that is refused.
+
+    Each option of these by itself: one that is wrong doesn't hide the others.
+    """
+    try:
+        said = _read(path) if path else {}
+    except ConfigError:
+        return Settings()
+    return Settings(
+        hooks=Hooks(**_valid_options(Hooks, said.get("hooks"))),
+        logging=Logging(**_valid_options(Logging, said.get("logging"))),
+    )
+
+
+def _valid_options(model: type[Strict], said: Any) -> dict[str, Any]:
+    """Answer the options of a section that are valid, as read."""
+    found = {}
+    for name, value in said.items() if isinstance(said, dict) else ():
+        try:
+            found[name] = getattr(model.model_validate({name: value}), name)
+        except (ValidationError, TypeError, AttributeError):
+            continue
+    return found
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         said = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't be read: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{path}: isn't YAML: {_marked(error)}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: isn't YAML: {' '.join(str(error).split())}") from None
     if said is None:
         return {}
     if not isinstance(said, dict):
-        raise ConfigError(f"{path}: expected settings (name: value), found {said!r:.40}")
+        raise ConfigError(f"{path}: expected settings (name: value), found {_noun(said)}")
     return said
+
+
+def _marked(error: yaml.MarkedYAMLError) -> str:
+    """Answer what is wrong and where, without the line itself, which may hold a secret."""
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{where}{error.problem or error.context}"
+
+
+def _noun(said: Any) -> str:
+    return "a list" if isinstance(said, list) else "no names"
 
 
 class _NoDuplicates(yaml.SafeLoader):
@@ -144,4 +184,6 @@ def _problem(problem: Any) -> str:
     if kind == "string_type" and isinstance(given, (bool, int, float)):
         advice = "; put it in quotes"
     message = problem["msg"][0].lower() + problem["msg"][1:]
+    if problem["loc"][0] == "hooks":  # addresses of pings are secret, and commands may hold some
+        return f"{message}{advice}"
     return f"{message}, is {given!r:.60}{advice}"

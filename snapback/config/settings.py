@@ -14,6 +14,7 @@ from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
 from snapback.config.replication import Replication
 from snapback.config.retention import Retention
+from snapback.config.telling import Hooks, Logging
 from snapback.config.temporary import Temporary
 from snapback.core.retention import Policy
 
@@ -96,6 +97,12 @@ class Settings(Strict):
         32, description="calls at the same time, in each region"
     )
     quiet: bool = Field(False, description="print nothing where all went well")
+    hooks: Hooks = Field(
+        default_factory=Hooks, description="whom to tell when a task begins and ends"
+    )
+    logging: Logging = Field(
+        default_factory=Logging, description="what happened, line by line, for later"
+    )
     deletion_log: str = Field(
         "~/.local/state/snapback/deletions.jsonl",
         min_length=1,

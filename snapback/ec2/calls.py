@@ -23,6 +23,7 @@ from typing import Any
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
+from snapback.core.secrets import redact
 from snapback.ec2.pace import Pace, Turn, Wait
 from snapback.errors import (
     ApiError,
@@ -229,7 +230,7 @@ def pages(conn: Any, operation: str, key: str, **parameters: Any) -> Iterator[di
 
 def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:
     """Answer the error of ours that says the same as one of botocore's."""
-    reason = " ".join(str(error).split())[:LONGEST_REASON]
+    reason = redact(" ".join(str(error).split()))[:LONGEST_REASON]
     if isinstance(error, aws.ClientError):
         return _refusal(error, action, region)
     if isinstance(error, aws.UnauthorizedSSOTokenError | aws.SSOTokenLoadError):
@@ -253,7 +254,7 @@ def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:
 
 def _refusal(error: aws.ClientError, action: str, region: str) -> SnapbackError:
     code = error.response["Error"].get("Code", "")
-    reason = error.response["Error"].get("Message", "") or "EC2 gives no reason"
+    reason = redact(error.response["Error"].get("Message", "") or "EC2 gives no reason")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _EXPIRED:
         return CredentialsError(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -17,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from snapback.core.model import Place
+from snapback.core.secrets import keep
 from snapback.ec2.calls import AtOncePolicy, RetryPolicy, call, in_our_words
 from snapback.ec2.pace import Paces, Turn, Wait
 from snapback.ec2.sessions import Role, new_session, session_in
@@ -24,6 +26,8 @@ from snapback.errors import SnapbackError, UsageError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
@@ -211,6 +215,17 @@ class Connections:
         except (BotoCoreError, ClientError) as error:
             raise in_our_words(error, "Session", "") from error
 
+    def _keep_secrets(self, account: str) -> None:
+        """Take note of what the credentials in use have that must not be told; they may change.
+
+        Called after calls that wait for nothing, and not while a role is being assumed.
+        """
+        with suppress(BotoCoreError, ClientError):
+            credentials = self._sessions[account].get_credentials()
+            if credentials:
+                frozen = credentials.get_frozen_credentials()
+                keep(frozen.secret_key, frozen.token)
+
     def _sts(self, service: str, **credentials: Any) -> Any:
         """Answer the STS client that assumes a role; asked for while a call is signed."""
         with self._lock:
@@ -234,8 +249,18 @@ class Connections:
         )
         policy.hook(client.meta.events, service)
 
-        def observe(http_response: Any, **_: Any) -> None:
+        def observe(http_response: Any, parsed: Any, model: Any, **_: Any) -> None:
             self.clock.observe(place.region, http_response.headers.get("Date"))
+            _note(model.name, place, http_response.status_code, parsed)
+            if service == "ec2" and at_once_s is None:
+                self._keep_secrets(place.account)
 
         client.meta.events.register(f"after-call.{service}", observe)
         return client
+
+
+def _note(action: str, place: Place, status: int, parsed: Any) -> None:
+    """Write a call down: what EC2 answered, and the id by which AWS finds it."""
+    code = parsed.get("Error", {}).get("Code", "")
+    request = parsed.get("ResponseMetadata", {}).get("RequestId", "without an id")
+    log.debug("%s in %s: HTTP %d %s, request %s", action, place, status, code or "ok", request)

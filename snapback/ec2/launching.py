@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapback.core.model import Instance, Place
+from snapback.core.secrets import keep_encoded
 from snapback.ec2.calls import call, pages
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.removal import pauses
@@ -113,6 +114,7 @@ def launch(conn: Any, place: Place, wish: Launch, token: str, tags: list[dict[st
 
     :raises ApiError: EC2 refuses, or there is no room in any subnet for any type: its last answer.
     """
+    keep_encoded(wish.user_data)
     attempts = [(kind, subnet) for kind in wish.instance_types for subnet in wish.subnets]
     for number, (instance_type, subnet) in enumerate(attempts, 1):
         try:

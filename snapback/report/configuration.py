@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from snapback.config import QUIET_VARIABLE, Loaded
 from snapback.core.retention import Policy
+from snapback.core.secrets import HIDDEN
 from snapback.report.report import Report
 from snapback.report.screen import Screen
 
@@ -72,8 +75,8 @@ def _rows(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
 
 
 def _leaves(model: BaseModel, prefix: str) -> Iterator[tuple[str, Any, bool]]:
-    for name in type(model).model_fields:
-        value = getattr(model, name)
+    for name, field in type(model).model_fields.items():
+        value = _shown(field, getattr(model, name))
         yield from _leaf(value, f"{prefix}{name}", name in model.model_fields_set)
 
 
@@ -87,6 +90,15 @@ def _leaf(value: Any, path: str, given: bool) -> Iterator[tuple[str, Any, bool]]
         yield path, [_plain(item) for item in value], given
     else:
         yield path, value, given
+
+
+def _shown(field: FieldInfo, value: Any) -> Any:
+    """Answer a value as it is shown: of an address that is secret only whose it is."""
+    extra = field.json_schema_extra
+    if isinstance(value, str) and isinstance(extra, dict) and extra.get("secret"):
+        parts = urlsplit(value)
+        return f"{parts.scheme}://{parts.hostname}/{HIDDEN}" if parts.hostname else value
+    return value
 
 
 def _plain(item: Any) -> Any:

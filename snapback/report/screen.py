@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome
+from snapback.core.wording import printable
 from snapback.report.report import Column, Report, in_words
 from snapback.runtime import Progress
 
@@ -25,14 +26,14 @@ class Screen:
     """Shows one task to a person, or to the program that called it.
 
     Results go to stdout, problems to stderr. Quiet: nothing on stdout, so nothing at all where all
-    went well. JSON: one document on stdout and nothing else there.
+    went well. JSON: one document on stdout and nothing else there. Plain: no progress bars.
     """
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+    def __init__(self, *, quiet: bool, as_json: bool, plain: bool = False) -> None:
         self._silent = quiet or as_json
         self._as_json = as_json
         self._terminal = sys.stdout.isatty() and not self._silent
-        self.progress: Progress = _Bars() if self._terminal else _Alarms()
+        self.progress: Progress = _Bars() if self._terminal and not plain else _Alarms()
 
     def line(self, text: str) -> None:
         """Say something that is no problem."""
@@ -56,7 +57,7 @@ class Screen:
             self.line(text)
         for outcome in report.outcomes:
             if outcome.exit_code:
-                self.problem(_one_line(outcome))
+                self.problem(one_line(outcome))
 
     def document(self, document: dict[str, Any]) -> None:
         """Print the JSON document, on one line, where it was asked for."""
@@ -69,16 +70,11 @@ class Screen:
             self.progress.close()
 
 
-def _one_line(outcome: Outcome) -> str:
+def one_line(outcome: Outcome) -> str:
     """Answer what became of an item as a sentence of its own."""
     place = str(outcome.place)
     where = f" in {place}" if place not in ("", outcome.subject) else ""
     return f"{outcome.subject}{where}: {in_words(outcome)}"
-
-
-def printable(text: str) -> str:
-    """Answer a text without what would move the cursor: names may hold any character."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _write(stream: Any, text: str) -> None:

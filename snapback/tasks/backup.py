@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -39,6 +40,7 @@ def backup_instance(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -59,7 +61,16 @@ def backup_instance(
         )
         return backup_report(outcomes, dry)
 
-    perform(c, "backup_instance", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "backup_instance",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
 
 
 @task(
@@ -73,6 +84,7 @@ def backup_instance(
         "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -86,6 +98,7 @@ def backup_instances_by_tag(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -114,5 +127,6 @@ def backup_instances_by_tag(
         account=account,
         dry_run=dry_run,
         quiet=quiet,
+        verbose=verbose,
         as_json=json,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fabric import Connection
 
-from snapback.errors import ConfigError, SnapbackError, UsageError
+from snapback.errors import UsageError
 from snapback.tasks.executor import TaskEnded
 
 if TYPE_CHECKING:
@@ -23,10 +22,7 @@ if TYPE_CHECKING:
     from snapback.report.screen import Screen
     from snapback.runtime import Run
 
-log = logging.getLogger(__name__)
-
 ABANDONED = 130
-UNKNOWN = 3
 NEW_OBJECTS = 50_000  # to be made before Python looks for garbage; its own default is 700
 
 
@@ -51,52 +47,42 @@ def perform(
     *,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     as_json: bool = False,
     account: str | None = None,
     for_monitor: bool = False,
+    only_looks: bool = False,
 ) -> None:
-    """Run a task's body as a run of its own, and show what came of it.
+    """Run a task's body as a run of its own, tell of it, and show what came of it.
 
     :param context: Invoke's; its ``run.dry`` (``fab --dry``) means a dry run too.
     :param body: given the run, the screen, and whether it is a dry run; answers the report.
     :param account: work in this one only.
     :param for_monitor: whatever keeps the task from its verdict is unknown, in Nagios's form.
         `quiet` in the configuration doesn't silence it.
+    :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
+        it shares with other tasks.
     :raises TaskEnded: with the exit code, where it isn't 0.
     """
-    from snapback import config, runtime
-    from snapback.report.report import document
-    from snapback.report.screen import Screen
+    from snapback.tasks.performance import Performance
 
-    dry_run = dry_run or bool(context.config.run.dry)
-    screen = Screen(quiet=quiet, as_json=as_json)
-    report, run, code, said, ends_chain = None, None, 0, "", False
-    try:
-        _refuse_hosts(context)
-        loaded = config.load(config.find(_fabfile_folder(context)))
-        silent = quiet or (loaded.settings.quiet and not for_monitor)
-        screen = Screen(quiet=silent, as_json=as_json)
-        run = runtime.Run(loaded, progress=screen.progress, account=account)
-        with runtime.use(run), _stopped_by_signals(run.stop, screen):
-            report = body(run, screen, dry_run)
-            code = report.exit_code
-            screen.report(report)
-    except SnapbackError as error:
-        code, said = error.exit_code, str(error)
-        ends_chain = isinstance(error, UsageError | ConfigError)
-    except Exception as error:
-        log.debug("unexpected", exc_info=True)
-        code, said = 1, f"unexpected {type(error).__name__}: {error} (a defect: please report it)"
-    finally:
-        screen.close()
-    if said and for_monitor:
-        code, ends_chain = UNKNOWN, False
-        screen.line(f"SNAPBACK UNKNOWN - {'; '.join(said.splitlines())}".replace("|", "/"))
-    elif said:
-        screen.problem(f"{task}: {said}")
-    screen.document(document(task, run.run_id if run else "", dry_run, report, code, said))
-    if run and run.stop.is_set():
-        ends_chain = True
+    stop = threading.Event()
+    performance = Performance(
+        task=task,
+        body=body,
+        dry_run=dry_run or bool(context.config.run.dry),
+        quiet=quiet,
+        verbose=verbose,
+        as_json=as_json,
+        account=account,
+        for_monitor=for_monitor,
+        only_looks=only_looks,
+        stop=stop,
+        fabfile_folder=_fabfile_folder(context),
+        check_usage=lambda: _refuse_hosts(context),
+    )
+    with _stopped_by_signals(stop, performance.say_at_once):
+        code, ends_chain = performance.perform()
     if code or ends_chain:
         raise TaskEnded(code or 1, ends_chain)
 
@@ -117,7 +103,7 @@ def _fabfile_folder(context: Any) -> Path | None:
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event, screen: Screen) -> Iterator[None]:
+def _stopped_by_signals(stop: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
     """Take Ctrl-C and SIGTERM as the wish to stop; the second time, abandon everything at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -125,12 +111,11 @@ def _stopped_by_signals(stop: threading.Event, screen: Screen) -> Iterator[None]
 
     def on_signal(*_: Any) -> None:
         if stop.is_set():
-            screen.close()
-            sys.stderr.write("abandoned: what was in flight may have been done or not\n")
+            say("abandoned: what was in flight may have been done or not")
             sys.stderr.flush()
             os._exit(ABANDONED)
         stop.set()
-        screen.problem("stopping: what is in flight is finished first; once more to abandon it")
+        say("stopping: what is in flight is finished first; once more to abandon it")
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in signals}

@@ -12,6 +12,7 @@ SYNCHRONOUSLY = "wait until the snapshots are completed, retake those that end i
 CONSISTENT = "log in and freeze the file systems meanwhile; exit code 3 where one can't be"
 DRY_RUN = "show what would be done and why; change nothing"
 QUIET = "print nothing where all goes well"
+VERBOSE = "tell on stderr what goes on, line by line"
 HTML = "also write a page into this file that shows it all, to open in a browser"
 PROMETHEUS = "also write metrics into this file, for node_exporter's textfile collector"
 JSON = "print one JSON document, on one line, and nothing else, on stdout"

@@ -22,6 +22,7 @@ _COMMON = {
     "account": options.ACCOUNT,
     "dry_run": options.DRY_RUN,
     "quiet": options.QUIET,
+    "verbose": options.VERBOSE,
     "json": options.JSON,
 }
 
@@ -53,6 +54,7 @@ def rsync_snapshot(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -79,7 +81,16 @@ def rsync_snapshot(
         done = replicate_snapshot(run, src_region_name, snapshot_id, dst_region_name, chosen, dry)
         return replication_report(run, done, dry)
 
-    perform(c, "rsync_snapshot", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "rsync_snapshot",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
 
 
 @task(
@@ -107,6 +118,7 @@ def rsync_region(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -134,7 +146,16 @@ def rsync_region(
         )
         return replication_report(run, done, dry)
 
-    perform(c, "rsync_region", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "rsync_region",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
 
 
 @task(
@@ -158,6 +179,7 @@ def rsync_all_regions(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -184,7 +206,14 @@ def rsync_all_regions(
         return replication_report(run, done, dry)
 
     perform(
-        c, "rsync_all_regions", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json
+        c,
+        "rsync_all_regions",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
     )
 
 

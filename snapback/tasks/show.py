@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from snapback.runtime import Run
 
 
-@task(auto_shortflags=False, help={"json": options.JSON})
-def show_config(c: Any, json: bool = False) -> None:
+@task(auto_shortflags=False, help={"verbose": options.VERBOSE, "json": options.JSON})
+def show_config(c: Any, verbose: bool = False, json: bool = False) -> None:
     """
     Show every setting in force, where it comes from, and how far back the retention reaches.
 
@@ -30,4 +30,4 @@ def show_config(c: Any, json: bool = False) -> None:
 
         return config_report(run.loaded, screen)
 
-    perform(c, "show_config", body, as_json=json)
+    perform(c, "show_config", body, verbose=verbose, as_json=json, only_looks=True)

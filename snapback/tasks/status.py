@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "account": options.ACCOUNT,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -32,6 +33,7 @@ def status(
     account: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -48,7 +50,7 @@ def status(
 
         return status_report(_read(run, region_name, html, prometheus))
 
-    perform(c, "status", body, account=account, as_json=json)
+    perform(c, "status", body, account=account, verbose=verbose, as_json=json, only_looks=True)
 
 
 @task(
@@ -58,6 +60,7 @@ def status(
         "account": options.ACCOUNT,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -67,6 +70,7 @@ def check(
     account: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -83,7 +87,16 @@ def check(
 
         return check_report(_read(run, region_name, html, prometheus))
 
-    perform(c, "check", body, account=account, as_json=json, for_monitor=True)
+    perform(
+        c,
+        "check",
+        body,
+        account=account,
+        verbose=verbose,
+        as_json=json,
+        for_monitor=True,
+        only_looks=True,
+    )
 
 
 def _read(run: Run, region_name: str | None, html: str | None, prometheus: str | None) -> Status:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -33,6 +34,7 @@ def sweep(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -51,4 +53,13 @@ def sweep(
 
         return sweep_report(remove(of, region_name, run_id=run, dry_run=dry), dry)
 
-    perform(c, "sweep", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "sweep",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "dry_run": options.DRY_RUN,
         "html": "with a dry run, also write a page into this file that shows what would go",
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -39,6 +40,7 @@ def trim_snapshots(
     max_delete: str | None = None,
     html: str | None = None,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -75,7 +77,16 @@ def trim_snapshots(
             write_page(html, page_of_trimming(trimming.plans, now))
         return trim_report(trimming, dry)
 
-    perform(c, "trim_snapshots", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "trim_snapshots",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
 
 
 @task(
@@ -85,6 +96,7 @@ def trim_snapshots(
         "account": options.ACCOUNT,
         "dry_run": options.DRY_RUN,
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -94,6 +106,7 @@ def delete_broken_snapshots(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -116,5 +129,6 @@ def delete_broken_snapshots(
         account=account,
         dry_run=dry_run,
         quiet=quiet,
+        verbose=verbose,
         as_json=json,
     )

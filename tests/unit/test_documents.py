@@ -101,6 +101,11 @@ def test_the_example_shows_every_option(tmp_path: Path) -> None:
     assert settings.overrides[0].model_fields_set == set(Override.model_fields)
     assert settings.retentions["short"].model_fields_set == set(Retention.model_fields)
     assert settings.check.model_fields_set == set(Check.model_fields)
+    assert settings.hooks.model_fields_set == set(config.Hooks.model_fields)
+    assert settings.hooks.tasks["trim_snapshots"].model_fields_set == set(
+        config.TaskHooks.model_fields
+    )
+    assert settings.logging.model_fields_set == set(config.Logging.model_fields)
     (differing,) = settings.check.overrides
     assert differing.model_fields_set == set(CheckOverride.model_fields)
 
@@ -126,6 +131,8 @@ def test_the_reference_has_every_option_and_every_task() -> None:
         config.Replication,
         Check,
         Temporary,
+        config.Hooks,
+        config.Logging,
     ):
         assert all(f"| `{name}` |" in settings for name in model.model_fields)
     for name, task in ns.tasks.items():

@@ -1,0 +1,201 @@
+"""One task at work: its settings, its log, its hooks, its report, its exit code."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from snapback import config, logs, notify, runtime
+from snapback.config import Loaded
+from snapback.core.about import about
+from snapback.core.outcome import Outcome, Word
+from snapback.core.secrets import redact
+from snapback.errors import ConfigError, SnapbackError, UsageError
+from snapback.report.report import Report, document, in_words
+from snapback.report.screen import Screen, one_line
+from snapback.runtime import Run
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = 3
+_LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK: logging.DEBUG}
+
+
+@dataclass
+class _Ending:
+    """How a task has ended.
+
+    :ivar said: why it failed or was refused as a whole; or empty.
+    :ivar ends_chain: whether the tasks behind it must not run.
+    """
+
+    report: Report | None = None
+    code: int = 0
+    said: str = ""
+    ends_chain: bool = False
+
+
+@dataclass(kw_only=True)
+class Performance:
+    """One task at work; see :func:`snapback.tasks.boundary.perform` for what isn't told here.
+
+    :ivar stop: set when the run is asked to stop.
+    :ivar check_usage: raises UsageError where the task was called in a way that it can't be.
+    """
+
+    task: str
+    body: Callable[[Run, Screen, bool], Report]
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    account: str | None
+    for_monitor: bool
+    only_looks: bool
+    stop: threading.Event
+    fabfile_folder: Path | None
+    check_usage: Callable[[], None]
+    screen: Screen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.screen = Screen(quiet=self.quiet, as_json=self.as_json, plain=self.verbose)
+
+    def say_at_once(self, text: str) -> None:
+        """Say what can't wait."""
+        self.screen.close()
+        self.screen.problem(text)
+
+    def perform(self) -> tuple[int, bool]:
+        """Do it all; answer the exit code, and whether the chain ends here."""
+        loaded, refusal = self._load()
+        silent = self.quiet or (loaded.settings.quiet and not self.for_monitor)
+        self.screen = Screen(quiet=silent, as_json=self.as_json, plain=self.verbose)
+        run = Run(loaded, stop=self.stop, progress=self.screen.progress, account=self.account)
+        tell = self.screen.problem if self.verbose else None
+        with (
+            about(task=self.task, run=run.run_id),
+            logs.kept(loaded.settings.logging, warn=self._warn, tell=tell),
+        ):
+            return self._with_hooks(run, refusal)
+
+    def _load(self) -> tuple[Loaded, SnapbackError | None]:
+        """Answer the settings, or of broken ones what can be read of telling, and why."""
+        path = None
+        try:
+            path = config.find(self.fabfile_folder)
+            loaded = config.load(path)
+        except ConfigError as error:
+            return Loaded(settings=config.salvage(path), path=path), error
+        try:
+            self.check_usage()
+            if self.quiet and self.verbose:
+                raise UsageError("--quiet and --verbose: give one of them")
+            _check_tasks(loaded)
+        except SnapbackError as error:
+            return loaded, error
+        return loaded, None
+
+    def _with_hooks(self, run: Run, refusal: SnapbackError | None) -> tuple[int, bool]:
+        bell = self._bell(run)
+        began = time.monotonic()
+        log.info("snapback %s begins%s", version("snapback"), ", a dry run" if self.dry_run else "")
+        if bell and not refusal:
+            bell.started()
+        ending = self._refused(refusal) if refusal else self._do(run)
+        said = self._finish(run, ending)
+        log.info("ended with %d after %.1f s", ending.code, time.monotonic() - began)
+        if bell:
+            bell.ended(said)
+        if self.stop.is_set():
+            return ending.code or 1, True
+        return ending.code, ending.ends_chain
+
+    def _bell(self, run: Run) -> notify.Bell | None:
+        if self.dry_run or notify.runs_in_a_hook():
+            return None
+        hooks = run.settings.hooks
+        return notify.Bell(
+            hooks=hooks.of(self.task, only_looks=self.only_looks),
+            timeout_s=hooks.timeout_s,
+            task=self.task,
+            run_id=run.run_id,
+            warn=self._warn,
+        )
+
+    def _do(self, run: Run) -> _Ending:
+        try:
+            with runtime.use(run):
+                report = self.body(run, self.screen, self.dry_run)
+                self.screen.report(report)
+        except SnapbackError as error:
+            return self._refused(error)
+        except Exception as error:
+            log.exception("unexpected", extra={"shown": True})
+            said = f"unexpected {type(error).__name__}: {error} (a defect: please report it)"
+            return _Ending(code=1, said=said)
+        finally:
+            self.screen.close()
+        for outcome in report.outcomes:
+            _log(outcome)
+        return _Ending(report, report.exit_code)
+
+    @staticmethod
+    def _refused(error: SnapbackError) -> _Ending:
+        ends = isinstance(error, UsageError | ConfigError)
+        return _Ending(code=error.exit_code, said=str(error), ends_chain=ends)
+
+    def _finish(self, run: Run, ending: _Ending) -> notify.Ended:
+        """Say what is left to say; answer what hooks are told."""
+        ending.said = redact(ending.said)
+        if self.stop.is_set():
+            ending.code = ending.code or 1
+        if ending.said:
+            log.error("%s", ending.said, extra={"shown": True})
+        if ending.said and self.for_monitor:
+            ending.code, ending.ends_chain = UNKNOWN, False
+            line = "; ".join(ending.said.splitlines()).replace("|", "/")
+            self.screen.line(f"SNAPBACK UNKNOWN - {line}")
+        elif ending.said:
+            self.screen.problem(f"{self.task}: {ending.said}")
+        report = ending.report
+        whole = document(self.task, run.run_id, self.dry_run, report, ending.code, ending.said)
+        self.screen.document(whole)
+        outcomes = report.outcomes if report else ()
+        return notify.Ended(
+            exit_code=ending.code,
+            error=ending.said,
+            problems=[one_line(outcome) for outcome in outcomes if outcome.exit_code],
+            summary=report.summary if report else (),
+            document=whole,
+        )
+
+    def _warn(self, text: str) -> None:
+        self.say_at_once(f"{self.task}: warning: {text}")
+
+
+def _check_tasks(loaded: Loaded) -> None:
+    """See that hooks are meant for tasks that there are.
+
+    :raises ConfigError: one isn't.
+    """
+    from snapback.tasks import ns
+
+    for name in loaded.settings.hooks.tasks:
+        if name not in ns.tasks:
+            raise ConfigError(f"{loaded.path}: hooks.tasks.{name}: there is no such task")
+
+
+def _log(outcome: Outcome) -> None:
+    """Write down what became of an item."""
+    level = _LEVELS.get(outcome.word, logging.ERROR if outcome.exit_code else logging.INFO)
+    facts: dict[str, Any] = outcome.facts
+    with about(
+        account=str(facts.get("account", "")), region=outcome.region, resource=outcome.subject
+    ):
+        log.log(level, "%s", in_words(outcome), extra={"shown": True})

@@ -1,0 +1,256 @@
+"""Hooks: what they are told, and that nothing they do matters to the task."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snapback import notify
+from snapback.config import Hooks, TaskHooks
+from snapback.notify import Bell, Ended, with_suffix
+from tests.monitor import Monitor
+
+NASTY = 'it\'s "$(touch caught)" `touch caught`;\n-rf * \\ %s €'
+WELL = Ended(exit_code=0, summary=["2 backed up"], document={"task": "x"})
+BADLY = Ended(exit_code=3, error="no", problems=[NASTY, "second"], document={"items": [NASTY]})
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    notify._told_of_failure.clear()
+    for name in [*os.environ]:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    yield
+    notify._told_of_failure.clear()
+    assert not Path("caught").exists()
+
+
+@pytest.fixture
+def monitor() -> Iterator[Monitor]:
+    with Monitor() as listening:
+        yield listening
+
+
+def bell(warnings: list[str], timeout_s: float = 30, **hooks: Any) -> Bell:
+    return Bell(
+        hooks=TaskHooks(**hooks),
+        timeout_s=timeout_s,
+        task="trim_snapshots",
+        run_id="run-1",
+        warn=warnings.append,
+        pause_s=0.05,
+    )
+
+
+def facts(text: str) -> dict[str, str]:
+    """Answer what ``env -0`` printed."""
+    pairs = (piece.partition("=") for piece in text.split("\0") if piece)
+    return {name: value for name, _, value in pairs}
+
+
+def test_commands_get_the_facts_as_they_are() -> None:
+    warnings: list[str] = []
+    ring = bell(
+        warnings,
+        on_start="env -0 >start",
+        on_success="env -0 >success",
+        on_failure="env -0 >failure; cat >document",
+    )
+    ring.started()
+    start = facts(Path("start").read_text())
+    assert (start["SNAPBACK_EVENT"], start["SNAPBACK_TASK"]) == ("start", "trim_snapshots")
+    assert start["SNAPBACK_RUN"] == "run-1"
+    assert "SNAPBACK_EXIT_CODE" not in start
+    ring.ended(BADLY)
+    failure = facts(Path("failure").read_text())
+    assert failure["SNAPBACK_EVENT"] == "failure"
+    assert failure["SNAPBACK_EXIT_CODE"] == "3"
+    assert failure["SNAPBACK_ERROR"] == "no"
+    assert failure["SNAPBACK_PROBLEMS"] == f"{NASTY}\nsecond"
+    assert json.loads(Path("document").read_text()) == {"items": [NASTY]}
+    assert not Path("success").exists()
+    ring.ended(WELL)
+    success = facts(Path("success").read_text())
+    assert (success["SNAPBACK_EVENT"], success["SNAPBACK_EXIT_CODE"]) == ("success", "0")
+    assert success["SNAPBACK_SUMMARY"] == "2 backed up"
+    assert warnings == []
+
+
+def test_facts_that_no_environment_holds_are_cut_and_others_cleaned() -> None:
+    many = [f"i-{number:017x}: failed: {'x' * 60}" for number in range(5000)]
+    warnings: list[str] = []
+    ended = Ended(exit_code=1, error="a\0b", problems=many)
+    bell(warnings, on_failure="env -0 >failure").ended(ended)
+    told = facts(Path("failure").read_text())
+    assert told["SNAPBACK_ERROR"] == "ab"
+    lines = told["SNAPBACK_PROBLEMS"].splitlines()
+    assert lines[:-1] == many[: len(lines) - 1]
+    assert lines[-1] == "…"
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("echo out; echo 'no such\nlist' >&2; exit 7", "it ended with 7: out no such list"),
+        ("exit 1", "it ended with 1: it said nothing"),
+        ("kill -9 $$", "it was killed by signal 9"),
+        ("/no/such/program", "it ended with 127"),
+    ],
+)
+def test_a_command_that_fails_is_a_warning(command: str, says: str) -> None:
+    warnings: list[str] = []
+    bell(warnings, on_success=command).ended(WELL)
+    (warning,) = warnings
+    assert warning.startswith(f"hooks.on_success: {says}")
+
+
+def test_a_command_that_takes_too_long_is_ended_with_its_children() -> None:
+    warnings: list[str] = []
+    command = "trap '' TERM; sleep 3600 & echo $! >child; wait; sleep 3600"
+    bell(warnings, timeout_s=1.5, on_start=command).started()
+    assert warnings == ["hooks.on_start: it took longer than 1.5 s, and was ended"]
+    child = int(Path("child").read_text())
+    until = time.monotonic() + 30
+    while is_running(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not is_running(child)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_command_leaves_in_the_background_is_not_waited_for() -> None:
+    warnings: list[str] = []
+    began = time.monotonic()
+    bell(warnings, on_start="sleep 100 & echo $! >child").started()
+    assert time.monotonic() - began < 60
+    os.kill(int(Path("child").read_text()), 9)
+    assert warnings == []
+
+
+def test_pings_are_those_of_healthchecks(monitor: Monitor) -> None:
+    warnings: list[str] = []
+    ring = bell(warnings, ping_url=f"{monitor.url}/uuid")
+    ring.started()
+    ring.ended(WELL)
+    ring.started()
+    ring.ended(BADLY)
+    assert monitor.told == [
+        ("/uuid/start", ""),
+        ("/uuid", "2 backed up"),
+        ("/uuid/start", ""),
+        ("/uuid/fail", f"no\n{NASTY}\nsecond"),
+    ]
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://h/a", "https://h/a/fail"),
+        ("https://h/a/", "https://h/a/fail"),
+        ("https://h/a?create=1", "https://h/a/fail?create=1"),
+        ("https://h", "https://h/fail"),
+        ("https://h/a#b", "https://h/a/fail"),
+    ],
+)
+def test_the_suffix_goes_behind_the_path(url: str, asked: str) -> None:
+    assert with_suffix(url, "/fail") == asked
+
+
+def test_a_task_that_goes_well_takes_no_failure_back_that_another_told(monitor: Monitor) -> None:
+    url = f"{monitor.url}/shared"
+    bell([], ping_url=url).ended(BADLY)
+    ring = bell([], ping_url=url)
+    ring.started()
+    ring.ended(WELL)
+    bell([], ping_url=f"{monitor.url}/own").ended(WELL)
+    assert monitor.paths == ["/shared/fail", "/shared/start", "/own"]
+
+
+def test_a_server_that_stumbles_is_asked_again(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.answers = [503, 429]
+    warnings: list[str] = []
+    bell(warnings, ping_url=f"{monitor.url}/x").ended(WELL)
+    assert monitor.paths == ["/x"] * 3
+    assert warnings == []
+
+
+def test_pings_that_fail_are_warnings_that_tell_no_address(monitor: Monitor) -> None:
+    warnings: list[str] = []
+    token = "VaNqkIGAkDbhcRLQvxQGYQ"
+    monitor.answers = [404]
+    bell(warnings, ping_url=f"{monitor.url}/{token}").ended(WELL)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{taken.getsockname()[1]}/{token}"
+        bell(warnings, ping_url=closed).ended(WELL)
+    bell(warnings, ping_url=f"http://no.such.host.invalid/{token}").ended(WELL)
+    bell(warnings, ping_url=f"http://127.0.0.1:99999/{token}").ended(WELL)
+    bell(warnings, ping_url=f"http://127.0.0.1:80/{token}\x01").ended(WELL)
+    not_found, refused, unknown, no_port, no_url = warnings
+    assert not_found == "hooks.ping_url: HTTP 404 from 127.0.0.1"
+    assert "Connection refused" in refused
+    assert "no.such.host.invalid can't be asked" in unknown
+    for warning in (no_port, no_url, *warnings):
+        assert warning.startswith("hooks.ping_url: ")
+        assert token not in warning
+
+
+def test_a_server_that_never_answers_is_waited_for_so_long(monitor: Monitor) -> None:
+    monitor.silent.set()
+    warnings: list[str] = []
+    bell(warnings, timeout_s=0.3, ping_url=f"{monitor.url}/x").ended(WELL)
+    assert warnings == ["hooks.ping_url: no answer within 0.3 s from 127.0.0.1"]
+
+
+# Which hooks are in force.
+
+
+def test_nothing_is_told_by_default() -> None:
+    assert Hooks().of("backup_instance") == TaskHooks()
+
+
+def test_what_differs_for_a_task_goes_first_and_none_is_nothing() -> None:
+    hooks = Hooks(
+        on_start="a",
+        on_failure="b",
+        ping_url="https://h/{task}",
+        tasks={"status": {"on_start": "none", "on_failure": "c"}, "check": {"ping_url": "none"}},
+    )
+    assert hooks.of("status") == TaskHooks(on_failure="c", ping_url="https://h/status")
+    assert hooks.of("check") == TaskHooks(on_start="a", on_failure="b")
+    assert hooks.of("trim_snapshots").ping_url == "https://h/trim_snapshots"
+
+
+def test_a_look_does_not_ping_for_tasks_that_do_something() -> None:
+    shared = Hooks(ping_url="https://h/x", tasks={"check": {"ping_url": "https://h/y"}})
+    assert shared.of("status", only_looks=True).ping_url is None
+    assert shared.of("check", only_looks=True).ping_url == "https://h/y"
+    assert shared.of("trim_snapshots").ping_url == "https://h/x"
+    own = Hooks(ping_url="https://h/{task}")
+    assert own.of("status", only_looks=True).ping_url == "https://h/status"
+
+
+@pytest.mark.parametrize(
+    "url", ["hc-ping.com/x", "ftp://h/x", "https://", "https:///x", "https://h x", ""]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="ping_url"):
+        Hooks(ping_url=url)
