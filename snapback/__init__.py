@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from snapback.replication import rsync_all_regions as replicate_all_regions
     from snapback.replication import rsync_region as replicate_region
     from snapback.replication import rsync_snapshot as replicate_snapshot
+    from snapback.replication.mountpoints import create_tmp_volume, rsync_mountpoints
+    from snapback.replication.update import update_snap
     from snapback.runtime import get_region_conn
     from snapback.trim import delete_broken_snapshots, trim_snapshots
 
@@ -31,6 +33,7 @@ __all__ = [
     "backup_instance",
     "backup_instances_by_tag",
     "create_snapshot",
+    "create_tmp_volume",
     "delete_broken_snapshots",
     "get_oldest_replica",
     "get_region_conn",
@@ -40,9 +43,11 @@ __all__ = [
     "replicate_region",
     "replicate_snapshot",
     "rsync_all_regions",
+    "rsync_mountpoints",
     "rsync_region",
     "rsync_snapshot",
     "trim_snapshots",
+    "update_snap",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -53,6 +58,7 @@ _HOMES = {
     "backup_instance": ("snapback.backup", "backup_instance"),
     "backup_instances_by_tag": ("snapback.backup", "backup_instances_by_tag"),
     "create_snapshot": ("snapback.backup", "create_snapshot"),
+    "create_tmp_volume": ("snapback.replication.mountpoints", "create_tmp_volume"),
     "delete_broken_snapshots": ("snapback.trim", "delete_broken_snapshots"),
     "get_oldest_replica": ("snapback.catalog", "get_oldest_replica"),
     "get_region_conn": ("snapback.runtime", "get_region_conn"),
@@ -62,9 +68,11 @@ _HOMES = {
     "replicate_region": ("snapback.replication", "rsync_region"),
     "replicate_snapshot": ("snapback.replication", "rsync_snapshot"),
     "rsync_all_regions": ("snapback.replication", "rsync_all_regions"),
+    "rsync_mountpoints": ("snapback.replication.mountpoints", "rsync_mountpoints"),
     "rsync_region": ("snapback.replication", "rsync_region"),
     "rsync_snapshot": ("snapback.replication", "rsync_snapshot"),
     "trim_snapshots": ("snapback.trim", "trim_snapshots"),
+    "update_snap": ("snapback.replication.update", "update_snap"),
 }
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from snapback.config import HostSettings
 from snapback.core.cloud_config import cloud_config, shutdown_in
@@ -135,17 +136,18 @@ def helper(run: Run, place: Place, purpose: str, zone: str = "") -> Iterator[Hel
             ),
         )
         instance = stack.enter_context(lender.instance(wish, purpose))
-        known = HostKey.read(*host_key.public.split()[:2])
+        known = HostKey.read(*host_key.public.split())
         assert known is not None  # we have just made it
-        host = stack.enter_context(
-            run.host(
-                instance,
-                login=_login(run, instance),
-                host_keys=[known],
-                private_key=login_key.private,
-                booting=True,
-            )
+        log_in = partial(
+            run.host,
+            instance,
+            login=_login(run, instance),
+            host_keys=[known],
+            private_key=login_key.private,
         )
+        host = stack.enter_context(log_in(booting=True))
+        run.doors[instance.instance_id] = log_in
+        stack.callback(run.doors.pop, instance.instance_id)
         made = Helper(run, instance, host, lender, instance.zone, group_id, is_temporary=True)
         renew(made)
         stack.enter_context(_renewed(made))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapback import config
 from snapback.core.model import Instance, Place, Snapshot
+from snapback.core.progress import Progress as Transfer
 from snapback.ec2.connection import Connections
 from snapback.ec2.instances import console_output
 from snapback.ec2.snapshots import Patience
@@ -51,6 +52,12 @@ class Progress:
     def waiting(self, place: Place, snapshots: Collection[Snapshot]) -> None:
         """These snapshots are being waited for; each tells its progress."""
 
+    def moving(self, what: str, state: Transfer) -> None:
+        """Data of something are on their way to another host."""
+
+    def moved(self, what: str) -> None:
+        """They are no longer."""
+
     def alarm(self, text: str) -> None:
         """Something is so grave that the person must hear of it at once."""
 
@@ -68,6 +75,7 @@ class Run:
     :ivar executor: what does the units of work; ``None``: threads of this process.
     :ivar once: whether another process may have begun this run's work and have been lost: then what
         bears this run's id is not taken again.
+    :ivar doors: instance id -> what logs in to a temporary instance of this run.
     :ivar freeze_slots: held while a host is frozen; there are ``freeze_workers`` of them.
     """
 
@@ -83,6 +91,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.freeze_slots = threading.BoundedSemaphore(self.settings.freeze.freeze_workers)
+        self.doors: dict[str, Callable[[], Host]] = {}
         roles = roles_of(self.settings, self.run_id)
         self.connections = Connections(
             self.settings.workers, self.pause, self.sleep, self.clock, roles
@@ -187,6 +196,9 @@ class Run:
 
         Source: GetConsoleOutput, with ``host_keys: console``.
         """
+
+        if login is None and not host_keys and instance.instance_id in self.doors:
+            return self.doors[instance.instance_id]()
 
         def console() -> str:
             return console_output(self.conn(instance.place), instance.instance_id)

@@ -49,7 +49,13 @@ def sweep(
     Source: DescribeInstances, DescribeVolumes, DescribeKeyPairs, DescribeSecurityGroups,
     TerminateInstances, DetachVolume, DeleteVolume, DeleteKeyPair, DeleteSecurityGroup.
     """
-    places = run.places(region_name)
+    return sweep_places(run, run.places(region_name), run_id=run_id, dry_run=dry_run)
+
+
+def sweep_places(
+    run: Run, places: Sequence[Place], *, run_id: str | None = None, dry_run: bool = False
+) -> list[Outcome]:
+    """Do as :func:`sweep` at some places."""
     results = fanout.each(
         places, lambda place: _plan(run, place, run_id), workers=len(places), stop=run.stop
     )

@@ -28,6 +28,11 @@ class Replication(Strict):
         False,
         description="with the engine rsync, compare both sides once more before the snapshot",
     )
+    exclude: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="with the engine rsync, rsync's patterns of files that replicas are without; a "
+        "backup is exact unless there are any",
+    )
     kms_keys: dict[RegionName, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict,
         description="region to KMS key: all replicas there are encrypted with it",

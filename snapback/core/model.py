@@ -81,7 +81,10 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
-    """An EBS volume. Source: DescribeVolumes."""
+    """An EBS volume. Source: DescribeVolumes.
+
+    :ivar snapshot_id: what it was made of, or ``""``.
+    """
 
     place: Place
     volume_id: str
@@ -89,6 +92,7 @@ class Volume:
     volume_type: str = ""
     zone: str = ""
     encrypted: bool = False
+    snapshot_id: str = ""
     instance_id: str = ""
     device_name: str = ""
     created_at: datetime | None = None

@@ -26,6 +26,7 @@ EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "backup_instances_by_tag": _BACKUP,
     "delete_broken_snapshots": ("django_fabfile",),
     "rsync_all_regions": _REPLICATION,
+    "rsync_mountpoints": ("console",),
     "rsync_region": _REPLICATION,
     "rsync_snapshot": _REPLICATION,
     "trim_snapshots": ("django_fabfile",),

@@ -172,7 +172,7 @@ def plan(
     losers: dict[str, str] = {}
 
     for snapshot in ours:
-        reasons[snapshot.snapshot_id] += _protections(snapshot, now, protection)
+        reasons[snapshot.snapshot_id] += protections(snapshot, now, protection)
     for timeline in timelines(ours, now).values():
         kept, lost = _thin(timeline, policy_of(newest_of(timeline)), now)
         for snapshot_id, why in kept.items():
@@ -206,7 +206,7 @@ def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, li
     return dict(found)
 
 
-def _protections(snapshot: Snapshot, now: datetime, protection: Protection) -> list[str]:
+def protections(snapshot: Snapshot, now: datetime, protection: Protection) -> list[str]:
     """Answer why a snapshot must not be deleted, whatever the policy says."""
     reasons = []
     if our_tags.PIN in snapshot.tags:

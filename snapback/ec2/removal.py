@@ -104,7 +104,7 @@ def _delete_volume(conn: Any, volume_id: str, sleep: Sleep, patience_s: float) -
             call(conn, "delete_volume", VolumeId=volume_id)
             return
         if any(holder["State"] == "attached" for holder in holders):
-            _detach(conn, volume_id)
+            detach_volume(conn, volume_id)
         sleep(pause_s)
     where = ", ".join(f"{holder['InstanceId']} ({holder['Device']})" for holder in holders)
     raise SnapbackError(
@@ -113,7 +113,8 @@ def _delete_volume(conn: Any, volume_id: str, sleep: Sleep, patience_s: float) -
     )
 
 
-def _detach(conn: Any, volume_id: str) -> None:
+def detach_volume(conn: Any, volume_id: str) -> None:
+    """Begin to detach a volume; that it is detached already is as well. Source: DetachVolume."""
     try:
         call(conn, "detach_volume", VolumeId=volume_id)
     except ApiError as error:

@@ -187,6 +187,34 @@ def create_surely(
     raise AssertionError  # the last creation returns or raises
 
 
+def snapshot_surely(
+    conn: Any,
+    place: Place,
+    volume_id: str,
+    description: str,
+    tags: Mapping[str, str],
+    patience: Patience,
+) -> Snapshot:
+    """Take one snapshot of a volume that has none yet, also where the answer is lost.
+
+    :raises ApiError: EC2 refuses; :class:`~snapback.errors.LostAnswer`: time and again no answer,
+        and nothing to be seen of it.
+
+    Source: CreateSnapshot, DescribeSnapshots.
+    """
+    for creation in range(1, MOST_CREATIONS + 1):
+        try:
+            (said,) = create_one(conn, volume_id, description, tags)
+            return read(place, said)
+        except LostAnswer:
+            found = _look_for(conn, place, {"volume-id": [volume_id]}, 1, patience)
+            if found:
+                return found[0]
+            if creation == MOST_CREATIONS:
+                raise
+    raise AssertionError  # the last creation returns or raises
+
+
 @dataclass(frozen=True, kw_only=True)
 class Copy:
     """A copy of a snapshot that is to be made.
@@ -243,10 +271,16 @@ def look_for(
     conn: Any, place: Place, marks: Mapping[str, str], expected: int, patience: Patience
 ) -> list[Snapshot]:
     """Answer the snapshots with some tags as soon as all are to be seen, else those that are."""
+    return _look_for(conn, place, {f"tag:{key}": [marks[key]] for key in marks}, expected, patience)
+
+
+def _look_for(
+    conn: Any, place: Place, filters: Mapping[str, list[str]], expected: int, patience: Patience
+) -> list[Snapshot]:
     found: list[Snapshot] = []
     for wait_s in LOOK_AFTER_S:
         patience.sleep(wait_s)
-        found = own_snapshots(conn, place, {f"tag:{key}": [marks[key]] for key in marks})
+        found = own_snapshots(conn, place, filters)
         if len(found) >= expected:
             break
     return found

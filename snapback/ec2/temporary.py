@@ -24,7 +24,7 @@ from snapback.core.lent import Kind, Lent
 from snapback.core.model import Instance, Place
 from snapback.ec2 import launching
 from snapback.ec2.calls import call
-from snapback.ec2.removal import lent_things, pauses, take_back
+from snapback.ec2.removal import detach_volume, lent_things, pauses, take_back
 from snapback.ec2.snapshots import Patience
 from snapback.ec2.tags import create_tags, write_tags
 from snapback.ec2.volumes import read as read_volume
@@ -178,6 +178,16 @@ class Lender:
             self._attach(volume_id, host.instance_id, device)
             yield self._wait_for_volume(volume_id, "in-use")
 
+    def detach(self, volume: model.Volume) -> None:
+        """Detach a volume that is lent, before its time; it has to be unmounted.
+
+        :raises SnapbackError: it doesn't come off.
+
+        Source: DetachVolume, DescribeVolumes.
+        """
+        detach_volume(self.conn, volume.volume_id)
+        self._wait_for_volume(volume.volume_id, "available", self._detach_s)
+
     @contextmanager
     def _lend(
         self, kind: Kind, purpose: str, create: Callable[[str, list[dict[str, Any]]], str]
@@ -229,9 +239,11 @@ class Lender:
             log.warning("%s in %s: can't be taken back yet: %s", thing, self.place, error)
             self._late.append(thing)
 
-    def _wait_for_volume(self, volume_id: str, state: str) -> model.Volume:
+    def _wait_for_volume(
+        self, volume_id: str, state: str, patience_s: float = LATE_S
+    ) -> model.Volume:
         said: dict[str, Any] = {}
-        for pause_s in pauses(LATE_S):
+        for pause_s in pauses(patience_s):
             filters = [{"Name": "volume-id", "Values": [volume_id]}]
             found = call(self.conn, "describe_volumes", Filters=filters)["Volumes"]
             said = found[0] if found else {}

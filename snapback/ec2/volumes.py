@@ -63,6 +63,7 @@ def read(place: Place, said: Mapping[str, Any]) -> Volume:
         volume_type=said.get("VolumeType", ""),
         zone=said.get("AvailabilityZone", ""),
         encrypted=bool(said.get("Encrypted")),
+        snapshot_id=said.get("SnapshotId") or "",
         instance_id=attachment.get("InstanceId", ""),
         device_name=attachment.get("Device", ""),
         created_at=said.get("CreateTime"),

@@ -14,6 +14,7 @@ from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import check_id, snapshots_by_id
 from snapback.errors import SnapbackError, UsageError
 from snapback.replication.by_copy import open_copy_engine
+from snapback.replication.by_rsync import open_rsync_engine
 from snapback.replication.carrying_out import carry_out, word_for, would
 from snapback.replication.engine import Opener, Options
 from snapback.runtime import Run
@@ -54,10 +55,7 @@ def engine_of(name: str) -> Opener:
     if name == "copy":
         return open_copy_engine
     if name == "rsync":
-        raise UsageError(
-            "the engine rsync isn't available yet, and nothing was done: use --engine copy, or say "
-            "engine: copy below replication: in the configuration"
-        )
+        return open_rsync_engine
     raise UsageError(f"there is no engine {name!r}: expected rsync or copy")
 
 

@@ -7,10 +7,12 @@ import os
 import sys
 import threading
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome
+from snapback.core.progress import Progress as Transfer
 from snapback.core.wording import printable
 from snapback.report.report import Column, Report, in_words
 from snapback.runtime import Progress
@@ -131,6 +133,7 @@ class _Bars(_Alarms):
         self._current: TaskID | None = None
         self._totals: dict[str, tuple[TaskID, int]] = {}
         self._waiting: dict[Place, TaskID] = {}
+        self._moving: dict[str, TaskID] = {}
 
     def _start(self) -> Bars:
         if self._bars is None:
@@ -162,6 +165,24 @@ class _Bars(_Alarms):
             bar = self._waiting[place]
             self._start().update(bar, completed=percent, total=100 * len(snapshots))
 
+    def moving(self, what: str, state: Transfer) -> None:
+        said = f"{what}: {state.step}, {state.bytes_done / 1e6:.0f} MB"
+        if state.bytes_per_second:
+            said += f" at {state.bytes_per_second / 1e6:.1f} MB/s"
+        if state.seconds_left is not None:
+            said += f", {timedelta(seconds=state.seconds_left)} left"
+        with self._lock:
+            if what not in self._moving:
+                self._moving[what] = self._start().add_task(said, total=100)
+            self._start().update(
+                self._moving[what], description=printable(said), completed=state.percent
+            )
+
+    def moved(self, what: str) -> None:
+        with self._lock:
+            if what in self._moving:
+                self._start().remove_task(self._moving.pop(what))
+
     def close(self) -> None:
         """Take the bars away."""
         with self._lock:
@@ -171,6 +192,7 @@ class _Bars(_Alarms):
                 self._current = None
                 self._totals.clear()
                 self._waiting.clear()
+                self._moving.clear()
 
 
 def _percent(snapshot: Snapshot) -> int:

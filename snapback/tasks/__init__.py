@@ -15,6 +15,7 @@ from invoke.collection import Collection
 
 from snapback.tasks.backup import backup_instance, backup_instances_by_tag
 from snapback.tasks.executor import ChainExecutor
+from snapback.tasks.mountpoints import rsync_mountpoints
 from snapback.tasks.replicate import rsync_all_regions, rsync_region, rsync_snapshot
 from snapback.tasks.show import show_config
 from snapback.tasks.status import check, status
@@ -29,6 +30,7 @@ __all__ = [
     "ns",
     "program",
     "rsync_all_regions",
+    "rsync_mountpoints",
     "rsync_region",
     "rsync_snapshot",
     "show_config",
@@ -43,6 +45,7 @@ ns = Collection(
     check,
     delete_broken_snapshots,
     rsync_all_regions,
+    rsync_mountpoints,
     rsync_region,
     rsync_snapshot,
     show_config,

@@ -10,6 +10,7 @@ import pytest
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 
+from snapback import config, runtime
 from tests.sandbox.conftest import (
     REGIONS,
     begin,
@@ -48,3 +49,11 @@ def reachable(sandbox: Sandbox, configure: Callable[..., Path]) -> Callable[...,
         return configure(ssh={**login, **(ssh or {})}, **settings)
 
     return write
+
+
+@pytest.fixture
+def real_run(reachable: Callable[..., Any]) -> Iterator[runtime.Run]:
+    """A run whose time is the machine's, since hosts take their time to boot."""
+    path = reachable(temporary={"source_cidr": "203.0.113.7/32", "lease_minutes": 20})
+    with runtime.use(runtime.Run(config.load(path))) as found:
+        yield found

@@ -4,6 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.hosts.replicas import DATA, ROOT
+from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import Kit
+from tests.sandbox.replicas import EAST, WEST
 
-WAYS_ON_HOSTS: dict[str, Callable[[Kit], None]] = {}
+
+def rsync_mountpoints(kit: Kit) -> None:
+    kit.configure()
+    regions = {
+        region: {"instances": [instance(name, volumes=[ROOT, DATA])]}
+        for region, name in ((EAST, "from"), (WEST, "to"))
+    }
+    placed = kit.load(**regions)
+    words = [
+        word
+        for ids in (placed[EAST]["from"], placed[WEST]["to"])
+        for word in (ids["instance_id"], ids["volumes"]["/dev/sdf"], "/data")
+    ]
+    with kit.way("console"):
+        kit.fab(*words)
+
+
+WAYS_ON_HOSTS: dict[str, Callable[[Kit], None]] = {"rsync_mountpoints": rsync_mountpoints}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from snapback import config, runtime
+from snapback import runtime
 from snapback.core import tags as our_tags
 from snapback.core.model import Place
 from snapback.ec2.instances import instance_by_id
@@ -24,14 +23,6 @@ from tests.sandbox.test_temporary import things
 
 HERE = Place("us-east-1")
 SCHEDULED = ["cat", "/run/systemd/shutdown/scheduled"]
-
-
-@pytest.fixture
-def real_run(reachable: Callable[..., Any]) -> Iterator[runtime.Run]:
-    """A run whose time is the machine's, since hosts take their time to boot."""
-    path = reachable(temporary={"source_cidr": "203.0.113.7/32", "lease_minutes": 20})
-    with runtime.use(runtime.Run(config.load(path))) as found:
-        yield found
 
 
 def ends_at(one: Any) -> int:

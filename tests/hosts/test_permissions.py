@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.permissions import WAYS_ON_HOSTS
+from tests.hosts.replicas import ROOT, SETTINGS
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import Kit, actions_of
+from tests.sandbox.replicas import EAST, WEST
 
 DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
 
@@ -42,3 +44,14 @@ def test_host_keys_are_read_from_the_console(kit_of, task):
     with kit.way("console"):
         kit.fab(*where, "--consistent")
     assert actions_of("console") <= kit.seen
+
+
+def test_the_policies_of_the_engine_rsync(kit_of):
+    kit = kit_of("rsync_region")
+    kit.configure(**SETTINGS)
+    kit.load(instance("web", volumes=[ROOT, DATA]))
+    assert kit.run_fab("backup_instances_by_tag", "--synchronously").code == 0
+    with kit.way("rsync_engine", "temporary_instances"):
+        kit.sandbox.fault("CreateSnapshot", "drop_after")
+        kit.fab(EAST, WEST)
+    assert actions_of("rsync_engine") | actions_of("temporary_instances") <= kit.seen

@@ -1,0 +1,208 @@
+"""``update_snap``: from one volume to another, and then the replica of what it was made of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from snapback import audit
+from snapback.catalog import protection_of
+from snapback.core import record
+from snapback.core.lacking import Step
+from snapback.core.model import Snapshot, Volume
+from snapback.core.outcome import Outcome
+from snapback.core.retention import Protection, protections
+from snapback.ec2.convert import whereabouts
+from snapback.ec2.snapshots import snapshot_surely, snapshots_by_id
+from snapback.ec2.volumes import volume_by_id
+from snapback.errors import HostError, SnapshotFailed, SnapshotTimeout, UsageError
+from snapback.replication.claims import held
+from snapback.replication.engine import tags_of
+from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
+from snapback.runtime import Run, current
+from snapback.ssh.host import Host
+
+log = logging.getLogger(__name__)
+
+UNMOUNT_S = 600.0
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 15.0
+
+
+def update_snap(
+    src_vol: Any,
+    src_mnt: str,
+    dst_vol: Any,
+    dst_mnt: str,
+    encr: bool,
+    delete_old: bool = False,
+) -> Snapshot:
+    """Make one volume like another, take its snapshot, and answer that: the replica.
+
+    It has the record and the tags of the snapshot that the source was made of. The destination is
+    unmounted and flushed before, and mounted again afterwards.
+
+    :param src_vol: a volume that was made of a snapshot with a record: ours, or boto3's resource.
+        It is attached to the instance on which it is mounted.
+    :param src_mnt: where.
+    :param dst_vol: the volume to update, in another region, attached likewise.
+    :param dst_mnt: where that is mounted.
+    :param encr: whole volumes, block by block, of which nothing is mounted; see
+        :func:`snapback.rsync_mountpoints`.
+    :param delete_old: wait until the new snapshot is completed, then delete the one that
+        ``dst_vol`` was made of, unless it is of another volume, or protected.
+    :raises UsageError: a volume isn't attached or mounted, or the source isn't made of a snapshot
+        with a record; nothing was done.
+    :raises Collision: there is such a replica already, or somebody is making it.
+    :raises NotMoved: the data didn't arrive whole and equal; there is no new snapshot.
+    :raises SnapshotFailed: the new snapshot ended in ``error``; the old one is kept.
+    :raises SnapshotTimeout: it is still pending after ``minutes_for_snap``; the old one is kept.
+
+    Source: DescribeVolumes, DescribeSnapshots, CreateSnapshot, DeleteSnapshot.
+    """
+    run = current()
+    source, destination = _side(run, src_vol, src_mnt), _side(run, dst_vol, dst_mnt)
+    step = _step(run, source.volume, destination.volume)
+    left: list[Outcome] = []
+    with held(run, step, left):
+        move_or_look(run, source, destination, encr)
+        with _at_rest(run, destination, encr):
+            made = snapshot_surely(
+                run.conn(step.destination),
+                step.destination,
+                destination.volume.volume_id,
+                record.describe(step.record),
+                tags_of(run, step),
+                run.patience,
+            )
+    for outcome in left:
+        log.warning("%s", outcome.explanation)
+    if not delete_old:
+        return made
+    made = _completed(run, made)
+    if step.base:
+        _delete(run, step.base, made)
+    return made
+
+
+def _side(run: Run, volume: Any, mount_point: str) -> Side:
+    """Answer the end that a volume is, on the instance to which it is attached.
+
+    :raises UsageError: it is attached to none.
+    """
+    place, volume_id = whereabouts(volume, "volume", run.place_of)
+    there = volume_by_id(run.conn(place), place, volume_id)
+    if not there.instance_id:
+        raise UsageError(f"{volume_id} is attached to no instance: attach and mount it")
+    return find_side(run, there.instance_id, there, mount_point)
+
+
+def _step(run: Run, source: Volume, destination: Volume) -> Step:
+    """Answer what is to be replicated, and on the basis of what.
+
+    :raises UsageError: the source isn't made of a snapshot with a record, or is at home there.
+    """
+    made_of = _snapshot(run, source)
+    if made_of is None or made_of.record is None:
+        raise UsageError(
+            f"{source.volume_id} wasn't made of a snapshot with a record: of what would its "
+            "snapshot be the replica?"
+        )
+    if made_of.record.region == destination.place.region:
+        raise UsageError(
+            f"{made_of.snapshot_id} was taken in {destination.place}: it isn't replicated back"
+        )
+    if made_of.encrypted and not destination.encrypted:
+        raise UsageError(
+            f"{made_of.snapshot_id} is encrypted, and {destination.volume_id} isn't: its replica "
+            "would not be"
+        )
+    return Step(source=made_of, destination=destination.place, base=_snapshot(run, destination))
+
+
+def _snapshot(run: Run, volume: Volume) -> Snapshot | None:
+    """Answer the snapshot that a volume was made of, if it is still there."""
+    if not volume.snapshot_id:
+        return None
+    found = snapshots_by_id(run.conn(volume.place), volume.place, [volume.snapshot_id])
+    return found.get(volume.snapshot_id)
+
+
+@contextmanager
+def _at_rest(run: Run, side: Side, encr: bool) -> Iterator[None]:
+    """Have a volume unmounted and flushed as long as the context lasts.
+
+    :raises UsageError: it is mounted elsewhere too.
+    """
+    with run.host(side.instance) as host:
+        layout = look(host, side)
+        assert layout.block_device is not None  # look has found it
+        if encr:
+            host.sudo(["blockdev", "--flushbufs", layout.block_device.path])
+            yield
+            return
+        system = mounted(host, side, layout)
+        points = [point for one in layout.file_systems for point in one.mount_points]
+        if points != [side.mount_point]:
+            raise UsageError(f"{side} is mounted at {', '.join(points)}: leave one")
+        options = _mount_options(host, side.mount_point)
+        host.sudo(["umount", "--", side.mount_point], timeout_s=UNMOUNT_S)
+        try:
+            host.sudo(["blockdev", "--flushbufs", system.source], timeout_s=UNMOUNT_S)
+            yield
+        finally:
+            again = ["mount", "-t", system.fs_type, "-o", options]
+            host.sudo([*again, "--", system.source, side.mount_point], timeout_s=UNMOUNT_S)
+
+
+def _mount_options(host: Host, mount_point: str) -> str:
+    asked = ["findmnt", "-nro", "OPTIONS", "--mountpoint", mount_point]
+    said = host.sudo(asked).stdout.split()
+    if not said:
+        raise HostError(
+            host.name, host.region, f"findmnt knows nothing of {mount_point}", "see what is mounted"
+        )
+    return said[-1]
+
+
+def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
+    """Answer a snapshot once it is completed.
+
+    :raises SnapshotFailed: it ended in ``error``.
+    :raises SnapshotTimeout: it is still pending.
+    """
+    place, minutes = snapshot.place, run.settings.minutes_for_snap
+    deadline = run.now(place) + timedelta(minutes=minutes)
+    pause_s = FIRST_PAUSE_S
+    while True:
+        seen = snapshots_by_id(run.conn(place), place, [snapshot.snapshot_id])
+        now = seen.get(snapshot.snapshot_id, snapshot)
+        if now.state == "completed":
+            return now
+        if now.state == "error":
+            raise SnapshotFailed(f"{now.snapshot_id} ended in error: {now.state_message}")
+        if run.now(place) >= deadline:
+            raise SnapshotTimeout(f"{now.snapshot_id} is still pending after {minutes:g} minutes")
+        run.pause(pause_s)
+        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+
+
+def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:
+    """Delete the snapshot that a new one replaces, unless something keeps it."""
+    reasons = _kept(run, old, new, protection_of(run, old.place))
+    if reasons:
+        log.info("%s is kept: %s", old.snapshot_id, ", ".join(reasons))
+        return
+    why = f"replaced by {new.snapshot_id}"
+    word, explanation = audit.delete(run, audit.open_log(run), old, [why])
+    log.info("%s: %s %s", old.snapshot_id, word, explanation)
+
+
+def _kept(run: Run, old: Snapshot, new: Snapshot, protection: Protection) -> list[str]:
+    """Answer why the old snapshot must not be deleted."""
+    if old.record is None or new.record is None or old.record.timeline != new.record.timeline:
+        return ["it is no replica of the same volume"]
+    return protections(old, run.now(old.place), protection)

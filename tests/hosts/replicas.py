@@ -1,0 +1,107 @@
+"""What the tests of replication by rsync share: data, and whether replicas are true."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ec2_sandbox import Sandbox
+
+from tests.hosts.helpers import wait_until
+from tests.sandbox.conftest import REGIONS, World
+from tests.sandbox.test_temporary import things
+
+ROOT = {"device": "/dev/sda1", "size": 2, "tags": {"snapback:exclude": ""}}
+DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
+SETTINGS: dict[str, Any] = {"temporary": {"source_cidr": "203.0.113.7/32"}}
+FILL = """
+cd /data
+mkdir -p 'a folder' "it's" empty
+head -c 300000 /dev/urandom >'a folder/$(touch ran)'
+ln 'a folder/$(touch ran)' "it's/-hard"
+ln -s '../nowhere' it\\'s/soft
+truncate -s 5M sparse
+printf x | dd of=sparse bs=1 seek=3000000 conv=notrunc status=none
+setfattr -n user.colour -v blue empty
+chown 1234:4321 empty
+sync
+"""
+
+
+def entries(folder: str) -> dict[str, tuple[Any, ...]]:
+    """All there is below a folder, by path: kind, mode, owners, times, attributes, content."""
+    return dict(_entries(Path(folder)))
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    first_of: dict[int, str] = {}
+    for root, folders, files in os.walk(folder):
+        for name in [".", *folders, *files] if root == str(folder) else [*folders, *files]:
+            path = Path(root, name)
+            said = path.lstat()
+            relative = str(path.relative_to(folder))
+            content = b""
+            if stat.S_ISREG(said.st_mode):
+                content = hashlib.sha256(path.read_bytes()).digest()
+            elif stat.S_ISLNK(said.st_mode):
+                content = os.fsencode(path.readlink())
+            attributes = {
+                key: os.getxattr(path, key, follow_symlinks=False)
+                for key in sorted(os.listxattr(path, follow_symlinks=False))
+            }
+            yield (
+                relative,
+                (
+                    said.st_mode,
+                    said.st_uid,
+                    said.st_gid,
+                    said.st_size if stat.S_ISREG(said.st_mode) else 0,
+                    said.st_mtime_ns,
+                    said.st_nlink if not stat.S_ISDIR(said.st_mode) else 0,
+                    first_of.setdefault(said.st_ino, relative),
+                    repr(attributes),
+                    content,
+                ),
+            )
+
+
+def replicas(world: World, region: str) -> list[dict[str, Any]]:
+    """What is in a region that could be taken for a replica: that has a source, and is no error."""
+    return [
+        snapshot
+        for snapshot in world.snapshots(region)
+        if "snapback:source" in world.tags(snapshot) and snapshot["State"] != "error"
+    ]
+
+
+def demand_exact(sandbox: Sandbox, world: World, *regions: str) -> int:
+    """Demand that every replica in some regions holds what its source does; say how many there are.
+
+    :param regions: none named: all.
+    """
+    sandbox.complete_all()
+    count = 0
+    for region in regions or REGIONS:
+        for replica in replicas(world, region):
+            source = world.tags(replica)["snapback:source"]
+            with (
+                sandbox.hosts.mounted(source, "ro") as here,
+                sandbox.hosts.mounted(replica["SnapshotId"], "ro") as there,
+            ):
+                assert entries(there) == entries(here)
+            count += 1
+    return count
+
+
+def demand_nothing_left(world: World, before: dict[str, list[str]]) -> None:
+    """Demand that there is nothing besides what there was: instances that end have their time."""
+    wait_until(lambda: everything(world) == before, f"nothing left but {before}")
+
+
+def everything(world: World) -> dict[str, list[str]]:
+    """Whatever there is that somebody has to pay or to clear away, by region."""
+    return {region: sorted(things(world, region)) for region in REGIONS}

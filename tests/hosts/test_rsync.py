@@ -1,0 +1,158 @@
+"""The engine rsync: two helpers, volumes lent at both ends, a snapshot once the data has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from ec2_sandbox import Sandbox
+
+from snapback.core.record import describe, parse
+from tests.hosts.replicas import (
+    DATA,
+    FILL,
+    ROOT,
+    SETTINGS,
+    demand_exact,
+    demand_nothing_left,
+    everything,
+    replicas,
+)
+from tests.sandbox.conftest import World, instance
+from tests.sandbox.replicas import EAST, SOUTH, WEST
+
+LEG = ("rsync_region", EAST, WEST)
+
+
+@dataclass
+class Fleet:
+    """A fleet with data, and all there is in the world beside snapshots."""
+
+    sandbox: Sandbox
+    world: World
+    fab: Any
+    ids: dict[str, Any]
+    before: dict[str, list[str]]
+
+    def shell(self, script: str, name: str = "web") -> str:
+        """Run a shell script on an instance."""
+        ids = next(region[name] for region in self.ids.values() if name in region)
+        code, said, complaint = self.sandbox.hosts.run(ids["instance_id"], script)
+        assert code == 0, complaint
+        return str(said)
+
+    def back_up(self) -> None:
+        assert self.fab("backup_instances_by_tag", "--synchronously").code == 0
+
+    def demand(self, count: int, *regions: str) -> None:
+        """Demand that there are so many replicas, each exact, and nothing temporary."""
+        assert demand_exact(self.sandbox, self.world, *regions) == count
+        demand_nothing_left(self.world, self.before)
+
+
+@pytest.fixture
+def lay_out(sandbox, world, fab, load, reachable):
+    """Lays out a fleet whose data volumes have data, with a configuration that lets in."""
+
+    def make(*, settings: dict[str, Any] | None = None, **regions: Any) -> Fleet:
+        reachable(**{**SETTINGS, **(settings or {})})
+        placed = load(**{r.replace("_", "-"): {"instances": found} for r, found in regions.items()})
+        fleet = Fleet(sandbox, world, fab, placed, everything(world))
+        for names in placed.values():
+            for name in names:
+                fleet.shell(FILL, name)
+        return fleet
+
+    return make
+
+
+def web(*more: dict[str, Any], name: str = "web", **changed: Any) -> dict[str, Any]:
+    return instance(name, volumes=[ROOT, {**DATA, **changed}, *more])
+
+
+def test_cron_replicates_snapshots_that_were_pending_a_moment_ago(lay_out, sandbox, world):
+    fleet = lay_out(us_east_1=[web()])
+    sandbox.configure(snapshot_seconds=3)
+    chain = ("backup_instances_by_tag", "trim_snapshots", *LEG)
+    first = fleet.fab(*chain)
+    assert first.code == 0, first.err
+    assert "us-east-1 to eu-west-1: 1 " in first.out
+    fleet.demand(1)
+    (replica,) = replicas(world, WEST)
+    (source,) = world.snapshots(EAST)
+    tags, meant = world.tags(replica), world.tags(source)
+    assert tags["snapback:source"] == source["SnapshotId"]
+    assert {k: v for k, v in tags.items() if k not in ("snapback:source", "snapback:run")} == {
+        k: v for k, v in meant.items() if k != "snapback:run"
+    }
+    assert f"this is {tags['snapback:run']}" in first.out.splitlines()
+
+    fleet.shell("cd /data; rm -r empty; echo more >>sparse; echo new >'new\nfile'; sync")
+    sandbox.clear_calls()
+    second = fleet.fab(*chain, "--json")
+    assert second.code == 0, second.err
+    made = [call.parameters for call in sandbox.calls("CreateVolume", WEST)]
+    assert [one["SnapshotId"] for one in made] == [replica["SnapshotId"]]
+    fleet.demand(2)
+    assert fleet.fab(*LEG).out.splitlines()[-1].endswith("1 already replicated")
+
+
+def test_a_volume_that_grew_and_is_encrypted_stays_so(lay_out, sandbox, world):
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    fleet = lay_out(
+        settings={"replication": {"kms_keys": {WEST: key}, "compare": True}},
+        us_east_1=[web(encrypted=True)],
+    )
+    fleet.back_up()
+    assert fleet.fab(*LEG).code == 0
+    fleet.demand(1)
+    larger = larger_one(world)
+    ended = fleet.fab(*LEG, "--json")
+    assert ended.code == 0, ended.err
+    made = [call.parameters for call in sandbox.calls("CreateVolume", WEST)]
+    first, second = replicas(world, WEST)
+    assert [(one["Size"], one.get("SnapshotId")) for one in made] == [
+        ("1", None),
+        ("2", first["SnapshotId"]),
+    ]
+    assert ended.item(larger)["replica"] == second["SnapshotId"]
+    assert second["VolumeSize"] == 2
+    assert {(one["Encrypted"], one["KmsKeyId"]) for one in (first, second)} == {(True, key)}
+    fleet.demand(2)
+
+
+def larger_one(world: World) -> str:
+    """Take a snapshot of the only volume after it has grown, as far as its record tells."""
+    ec2, (source,) = world.ec2(EAST), world.snapshots(EAST)
+    record = parse(source["Description"], world.tags(source), source["VolumeId"])
+    assert record
+    volume = ec2.create_volume(Size=2, SnapshotId=source["SnapshotId"], AvailabilityZone=f"{EAST}a")
+    grown = ec2.create_snapshot(
+        VolumeId=volume["VolumeId"],
+        Description=describe(replace(record, taken_at=record.taken_at + timedelta(seconds=1))),
+        TagSpecifications=[
+            {
+                "ResourceType": "snapshot",
+                "Tags": [{"Key": "Earmarking", "Value": "production"}],
+            }
+        ],
+    )
+    ec2.delete_volume(VolumeId=volume["VolumeId"])
+    return str(grown["SnapshotId"])
+
+
+def test_all_regions(lay_out, world):
+    fleet = lay_out(
+        us_east_1=[web(name="east")],
+        ap_southeast_1=[web(name="south")],
+        eu_west_1=[web(name="west")],
+    )
+    fleet.back_up()
+    ended = fleet.fab("rsync_all_regions", WEST, EAST, "--json")
+    assert ended.code == 0, ended.err
+    assert len(replicas(world, WEST)) == 2
+    assert len(replicas(world, EAST)) == 1
+    assert replicas(world, SOUTH) == []
+    fleet.demand(3)
