@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from snapback.replication.update import update_snap
     from snapback.runtime import get_region_conn
     from snapback.trim import delete_broken_snapshots, trim_snapshots
+    from snapback.volume_tags import update_volumes_tags
 
 __all__ = [
     "Policy",
@@ -48,6 +49,7 @@ __all__ = [
     "rsync_snapshot",
     "trim_snapshots",
     "update_snap",
+    "update_volumes_tags",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -73,6 +75,7 @@ _HOMES = {
     "rsync_snapshot": ("snapback.replication", "rsync_snapshot"),
     "trim_snapshots": ("snapback.trim", "trim_snapshots"),
     "update_snap": ("snapback.replication.update", "update_snap"),
+    "update_volumes_tags": ("snapback.volume_tags", "update_volumes_tags"),
 }
 
 

@@ -21,6 +21,7 @@ from snapback.tasks.show import show_config
 from snapback.tasks.status import check, status
 from snapback.tasks.sweep import sweep
 from snapback.tasks.trim import delete_broken_snapshots, trim_snapshots
+from snapback.tasks.volume_tags import update_volumes_tags
 
 __all__ = [
     "backup_instance",
@@ -37,6 +38,7 @@ __all__ = [
     "status",
     "sweep",
     "trim_snapshots",
+    "update_volumes_tags",
 ]
 
 ns = Collection(
@@ -52,6 +54,7 @@ ns = Collection(
     status,
     sweep,
     trim_snapshots,
+    update_volumes_tags,
     auto_dash_names=False,
 )
 

@@ -207,6 +207,13 @@ def sweep(kit: Kit) -> None:
         kit.fab()
 
 
+def tag_volumes(kit: Kit) -> None:
+    kit.load(instance("web", volumes=[OVERRULED]))
+    with kit.way():
+        kit.fab("--dry-run")
+        kit.fab("--all-instances")
+
+
 def replicate(kit: Kit) -> None:
     _leave_old_snapshots(kit)
     one = kit.world.snapshots()
@@ -241,5 +248,6 @@ WAYS: dict[str, Callable[[Kit], None]] = {
     "status": status,
     "sweep": sweep,
     "trim_snapshots": trim,
+    "update_volumes_tags": tag_volumes,
 }
 SEEN_ELSEWHERE = {"console", "rsync_engine", "temporary_instances"}

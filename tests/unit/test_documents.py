@@ -15,7 +15,7 @@ import yaml
 from fabric.tasks import Task
 from invoke.parser import Parser
 
-from snapback import config, errors, trim
+from snapback import config, errors, trim, volume_tags
 from snapback.backed_up import outcome_planned
 from snapback.config import (
     Account,
@@ -35,6 +35,7 @@ from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
 from snapback.core.set_plan import Earmark, plan_set
 from snapback.core.trim_plan import TrimPlan
+from snapback.core.volume_tags import VolumeTags
 from snapback.replication.carrying_out import would
 from snapback.replication.legs import Replication
 from snapback.report.backups import backup_report
@@ -42,10 +43,11 @@ from snapback.report.replications import replication_report
 from snapback.report.report import document
 from snapback.report.statuses import check_report
 from snapback.report.trims import trim_report
+from snapback.report.volume_tags import volume_tags_report
 from snapback.runtime import Run
 from snapback.tasks import ns, program
 from snapback.tasks.boundary import ABANDONED
-from tests.unit.builders import an_instance, instance, seen, snapshot, status_of
+from tests.unit.builders import an_instance, instance, seen, snapshot, status_of, volume
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -234,7 +236,9 @@ def test_examples_of_json_and_yaml_are_valid(page: Path) -> None:
 
 def test_the_json_documents_are_as_told() -> None:
     page = text("docs/reference/json.md")
-    of_backup, of_trim, of_replication, of_status, of_config = map(json.loads, blocks(page, "json"))
+    of_backup, of_trim, of_replication, of_status, of_tags, of_config = map(
+        json.loads, blocks(page, "json")
+    )
     plan = plan_set(instance(devices={"/dev/sda1": "vol-1"}), {}, Earmark("x", ()), "run-1")
     taken = backup_report([outcome_planned(plan, None, None)], dry_run=True)
     gone = trim.Trimming(
@@ -246,12 +250,14 @@ def test_the_json_documents_are_as_told() -> None:
     run = Run(Loaded(settings=Settings()))
     replicated = replication_report(run, Replication((leg,), tuple(would(run, leg))), dry_run=True)
     assert list(of_replication["estimates"][0]) == list(replicated.facts["estimates"][0])
+    tagging = volume_tags._outcome(VolumeTags(volume=volume(), instances=(instance(),)), {}, False)
     status = status_of(seen([an_instance("web", "a")], [snapshot("2026-11-24T03:00")]))
     for told, report in (
         (of_backup, taken),
         (of_trim, trim_report(gone, dry_run=False)),
         (of_replication, replicated),
         (of_status, check_report(status)),
+        (of_tags, volume_tags_report([tagging], dry_run=False)),
     ):
         real = document("task", "run-1", False, report, 0)
         assert list(told) == list(real)
