@@ -25,6 +25,7 @@ EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "backup_instance": _BACKUP,
     "backup_instances_by_tag": _BACKUP,
     "delete_broken_snapshots": ("django_fabfile",),
+    "doctor": ("console",),
     "rsync_all_regions": _REPLICATION,
     "rsync_mountpoints": ("console",),
     "rsync_region": _REPLICATION,

@@ -197,6 +197,17 @@ class Connections:
         with closing(sts):
             return str(call(sts, "get_caller_identity")["Arn"])
 
+    @contextmanager
+    def other(self, service: str, place: Place) -> Iterator[Any]:
+        """Answer a client of another service than EC2, for a moment.
+
+        :param service: as boto3 calls it, ``"rbin"``.
+        """
+        with self._lock:
+            client = self._make(service, place)
+        with closing(client):
+            yield client
+
     def _session(self, account: str) -> boto3.Session:
         """Answer an account's Session; the lock is held."""
         if account not in self._roles:

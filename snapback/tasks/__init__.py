@@ -14,6 +14,7 @@ from fabric.main import Fab
 from invoke.collection import Collection
 
 from snapback.tasks.backup import backup_instance, backup_instances_by_tag
+from snapback.tasks.doctor import doctor
 from snapback.tasks.executor import ChainExecutor
 from snapback.tasks.mountpoints import rsync_mountpoints
 from snapback.tasks.replicate import rsync_all_regions, rsync_region, rsync_snapshot
@@ -28,6 +29,7 @@ __all__ = [
     "backup_instances_by_tag",
     "check",
     "delete_broken_snapshots",
+    "doctor",
     "ns",
     "program",
     "rsync_all_regions",
@@ -46,6 +48,7 @@ ns = Collection(
     backup_instances_by_tag,
     check,
     delete_broken_snapshots,
+    doctor,
     rsync_all_regions,
     rsync_mountpoints,
     rsync_region,

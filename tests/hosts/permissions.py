@@ -26,4 +26,16 @@ def rsync_mountpoints(kit: Kit) -> None:
         kit.fab(*words)
 
 
-WAYS_ON_HOSTS: dict[str, Callable[[Kit], None]] = {"rsync_mountpoints": rsync_mountpoints}
+def doctor(kit: Kit) -> None:
+    kit.load(instance("web", volumes=[ROOT, DATA]))
+    group = kit.world.ec2().describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    kit.configure(temporary={"security_groups": {"us-east-1": [group]}})
+    kit.sandbox.configure(recycle_bin={"us-east-1": [{"days": 7}]})
+    with kit.way("console"):
+        kit.fab("--hosts", codes=[0, 1])
+
+
+WAYS_ON_HOSTS: dict[str, Callable[[Kit], None]] = {
+    "doctor": doctor,
+    "rsync_mountpoints": rsync_mountpoints,
+}

@@ -22,6 +22,7 @@ TASKS = {
     "backup_instances_by_tag",
     "check",
     "delete_broken_snapshots",
+    "doctor",
     "show_config",
     "status",
     "trim_snapshots",

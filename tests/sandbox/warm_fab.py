@@ -68,7 +68,15 @@ class WarmFab:
 
 def serve() -> None:
     """Fork a run for each line of stdin, answer its exit code on stdout."""
-    for module in ("backup", "tasks", "trim", "report.backups", "report.screen", "report.trims"):
+    for module in (
+        "backup",
+        "doctor",
+        "tasks",
+        "trim",
+        "report.backups",
+        "report.screen",
+        "report.trims",
+    ):
         import_module(f"snapback.{module}")
     for line in sys.stdin:
         child = os.fork()

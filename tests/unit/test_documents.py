@@ -33,12 +33,15 @@ from snapback.config import (
 from snapback.core.lacking import ReplicationPlan, Step
 from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
+from snapback.core.permissions import Need
 from snapback.core.set_plan import Earmark, plan_set
+from snapback.core.trials import State, Tried, Verdict, judge_task
 from snapback.core.trim_plan import TrimPlan
 from snapback.core.volume_tags import VolumeTags
 from snapback.replication.carrying_out import would
 from snapback.replication.legs import Replication
 from snapback.report.backups import backup_report
+from snapback.report.examinations import examination_report
 from snapback.report.replications import replication_report
 from snapback.report.report import document
 from snapback.report.statuses import check_report
@@ -182,7 +185,7 @@ def test_every_command_line_can_be_parsed(page: Path) -> None:
 
 def test_the_command_lines_are_found() -> None:
     lines = _COMMAND.findall("\n".join(blocks(text("README.md"), "sh", "text", "ini")))
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def test_every_make_target_is_there_and_told() -> None:
@@ -236,7 +239,7 @@ def test_examples_of_json_and_yaml_are_valid(page: Path) -> None:
 
 def test_the_json_documents_are_as_told() -> None:
     page = text("docs/reference/json.md")
-    of_backup, of_trim, of_replication, of_status, of_tags, of_config = map(
+    of_backup, of_trim, of_replication, of_status, of_tags, of_doctor, of_config = map(
         json.loads, blocks(page, "json")
     )
     plan = plan_set(instance(devices={"/dev/sda1": "vol-1"}), {}, Earmark("x", ()), "run-1")
@@ -252,12 +255,18 @@ def test_the_json_documents_are_as_told() -> None:
     assert list(of_replication["estimates"][0]) == list(replicated.facts["estimates"][0])
     tagging = volume_tags._outcome(VolumeTags(volume=volume(), instances=(instance(),)), {}, False)
     status = status_of(seen([an_instance("web", "a")], [snapshot("2026-11-24T03:00")]))
+    need = Need("ec2:X", {"Sid": "A"}, "trim_snapshots")
+    refused = Tried(Place("us-east-1"), need, Verdict(State.MISSING))
+    line, lacking = judge_task("trim_snapshots", [refused], {})
+    examined = examination_report([line], lacking)
+    assert list(of_doctor["items"][0]["missing"][0]) == list(line.facts["missing"][0])
     for told, report in (
         (of_backup, taken),
         (of_trim, trim_report(gone, dry_run=False)),
         (of_replication, replicated),
         (of_status, check_report(status)),
         (of_tags, volume_tags_report([tagging], dry_run=False)),
+        (of_doctor, examined),
     ):
         real = document("task", "run-1", False, report, 0)
         assert list(told) == list(real)
