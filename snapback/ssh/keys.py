@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from snapback.core.secrets import keep
+
 
 @dataclass(frozen=True)
 class Key:
@@ -33,4 +35,5 @@ def new_key() -> Key:
     made = Ed25519PrivateKey.generate()
     private = made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = made.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    keep(*private.decode().splitlines()[1:-1])
     return Key(private.decode(), public.decode())

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from snapback import runtime
+from snapback.core.cloud_config import cloud_config
+from snapback.ec2 import launching
+from snapback.ec2.key_pairs import create_key_pair
+from snapback.ec2.launching import Launch
+from snapback.logs.lines import TextLines
+from snapback.ssh.keys import new_key
+from snapback.sweep import lender_at
 from tests.monitor import Monitor
 from tests.sandbox.conftest import BIN, ROOT, instance
+from tests.sandbox.test_temporary import HERE, IMAGE
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -239,6 +251,52 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12",
     "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEXAMPLEexampleTOKENtokenTOKEN",
 }
+
+
+@pytest.fixture
+def everything_logged(tmp_path: Path) -> Iterator[Path]:
+    """What our lines would be, if all that all libraries say in detail were taken."""
+    path = tmp_path / "everything"
+    handler = logging.FileHandler(path)
+    handler.setFormatter(TextLines())
+    loggers = [logging.getLogger(name) for name in (None, "botocore", "urllib3", "paramiko")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    yield path
+    logging.getLogger().removeHandler(handler)
+    handler.close()
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def test_not_even_what_botocore_says_in_detail_would_tell_a_secret(
+    begin, sandbox, monkeypatch, everything_logged
+):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    host, login = new_key(), new_key()
+    user_data = cloud_config(host.private, host.public, login.public, 60)
+    with runtime.use(begin()) as run, lender_at(run, HERE) as lender:
+        conn = run.conn(HERE)
+        launch = Launch(
+            image=launching.newest_image(conn, HERE, "099720109477", IMAGE, "x86_64"),
+            instance_types=["t3.small"],
+            subnets=launching.subnets_for(conn, HERE, ()),
+            security_group_ids=[],
+            user_data=user_data,
+        )
+        with lender.instance(launch, "helper"):
+            create_key_pair(conn, "a claim", {"snapback:run": run.run_id})
+    (sent,) = (call.parameters["UserData"] for call in sandbox.calls("RunInstances"))
+    assert base64.b64decode(sent).decode() == user_data
+    said = everything_logged.read_text()
+    assert "RunInstances" in said
+    assert "UserData" in said
+    body = host.private.splitlines()[2]
+    for secret in (*SECRETS.values(), sent, quote(sent), body, quote(body), "PRIVATE KEY"):
+        assert secret not in said
 
 
 def test_no_secret_is_ever_in_the_log(sandbox, load, fab, configure, monitor):

@@ -145,6 +145,12 @@ def test_the_reference_has_every_option_and_every_task() -> None:
         assert all(argument.help in tasks for argument in deepcopy(task).get_arguments())
 
 
+def test_every_task_can_be_watched_and_read_by_programs() -> None:
+    for name, task in ns.tasks.items():
+        options = {argument.name for argument in deepcopy(task).get_arguments()}
+        assert options >= {"verbose", "json"}, name
+
+
 # Exit codes.
 
 
