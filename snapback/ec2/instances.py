@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import Any
 
 from snapback.core.model import Instance, Place
@@ -76,26 +77,28 @@ def console_output(conn: Any, instance_id: str) -> str:
 
 
 def _read(place: Place, said: dict[str, Any]) -> Instance:
+    """Answer a described instance. What many have alike is held once."""
     return Instance(
         place=place,
         instance_id=said["InstanceId"],
-        state=said["State"]["Name"],
-        instance_type=said.get("InstanceType", ""),
-        architecture=said.get("Architecture", ""),
-        root_device_name=said.get("RootDeviceName", ""),
-        boot_mode=said.get("CurrentInstanceBootMode", "") or said.get("BootMode", ""),
+        state=intern(said["State"]["Name"]),
+        instance_type=intern(said.get("InstanceType", "")),
+        architecture=intern(said.get("Architecture", "")),
+        root_device_name=intern(said.get("RootDeviceName", "")),
+        boot_mode=intern(said.get("CurrentInstanceBootMode", "") or said.get("BootMode", "")),
         ena_support=bool(said.get("EnaSupport")),
-        virtualization_type=said.get("VirtualizationType", ""),
-        subnet_id=said.get("SubnetId", ""),
-        zone=said.get("Placement", {}).get("AvailabilityZone", ""),
-        security_group_ids=tuple(group["GroupId"] for group in said.get("SecurityGroups", ())),
-        key_name=said.get("KeyName", ""),
+        virtualization_type=intern(said.get("VirtualizationType", "")),
+        subnet_id=intern(said.get("SubnetId", "")),
+        security_group_ids=tuple(
+            intern(group["GroupId"]) for group in said.get("SecurityGroups", ())
+        ),
+        key_name=intern(said.get("KeyName", "")),
         public_dns_name=said.get("PublicDnsName", ""),
         public_ip_address=said.get("PublicIpAddress", ""),
         private_ip_address=said.get("PrivateIpAddress", ""),
         launched_at=said.get("LaunchTime"),
         devices={
-            mapping["DeviceName"]: mapping["Ebs"]["VolumeId"]
+            intern(mapping["DeviceName"]): mapping["Ebs"]["VolumeId"]
             for mapping in said.get("BlockDeviceMappings", ())
             if "Ebs" in mapping
         },

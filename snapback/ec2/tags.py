@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Any
 
 from snapback.ec2.calls import call
 
 
 def read_tags(said: Mapping[str, Any]) -> dict[str, str]:
-    """Answer the tags of a described resource as a mapping."""
-    return {tag["Key"]: tag["Value"] for tag in said.get("Tags", ())}
+    """Answer the tags of a described resource as a mapping. Equal texts are held once."""
+    return {intern(tag["Key"]): intern(tag["Value"]) for tag in said.get("Tags", ())}
 
 
 def write_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
