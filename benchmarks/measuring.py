@@ -43,6 +43,18 @@ def environ_of(sandbox: Sandbox, home: Path) -> dict[str, str]:
     return {**clean, **sandbox.environ, "HOME": str(home), "COLUMNS": "120"}
 
 
+def write_config(folder: Path) -> dict[str, str]:
+    """Configure the regions, and nothing else; answer what names the file in the environment."""
+    path = folder / "snapback.yaml"
+    path.write_text("regions:\n" + "".join(f"  {region}: {{}}\n" for region in REGIONS))
+    return {"SNAPBACK_CONFIG": str(path)}
+
+
+def snapback(*arguments: str) -> list[str]:
+    """Answer the command that runs a task."""
+    return [str(BIN / "snapback"), *arguments]
+
+
 @dataclass(frozen=True)
 class Ended:
     """How some programs ended that ran side by side.
