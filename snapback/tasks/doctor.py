@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "hosts": "also log in to each instance with the earmark, and look what freezing it takes",
         "tasks": "try the permissions of these only, with commas between (default: of all tasks)",
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -33,6 +34,7 @@ def doctor(
     hosts: bool = False,
     tasks: str | None = None,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -55,4 +57,13 @@ def doctor(
         found = examine(run, region_name, check_tasks(tasks, known), with_hosts=hosts)
         return examination_report(found.lines, found.lacking)
 
-    perform(c, "doctor", body, account=account, quiet=quiet, as_json=json)
+    perform(
+        c,
+        "doctor",
+        body,
+        account=account,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+        only_looks=True,
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "account": options.ACCOUNT,
         "dry_run": "see that all is as told; change nothing",
         "quiet": options.QUIET,
+        "verbose": options.VERBOSE,
         "json": options.JSON,
     },
 )
@@ -43,6 +44,7 @@ def rsync_mountpoints(
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
     json: bool = False,
 ) -> None:
     """
@@ -63,5 +65,12 @@ def rsync_mountpoints(
         return move_report(source, destination, move_or_look(run, source, destination, encr, dry))
 
     perform(
-        c, "rsync_mountpoints", body, account=account, dry_run=dry_run, quiet=quiet, as_json=json
+        c,
+        "rsync_mountpoints",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
     )
