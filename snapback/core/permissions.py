@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snapback.core.tags import EXPIRES, PURPOSE
+
 EXTRAS = {
     "console": "with `host_keys: console`, where it logs in",
     "django_fabfile": "where snapshots that django-fabfile left are to be deleted too",
@@ -42,11 +44,14 @@ class Need:
     :ivar action: as IAM names it, ``"ec2:DeleteSnapshot"``.
     :ivar statement: the statement that allows it, of the policy...
     :ivar policy: ...of this name.
+    :ivar is_for_temporary: whether the policy allows it only on what is lent for a moment: it also
+        may say so in another statement than this one.
     """
 
     action: str
     statement: Mapping[str, Any]
     policy: str
+    is_for_temporary: bool = False
 
     @property
     def alone(self) -> dict[str, Any]:
@@ -56,17 +61,36 @@ class Need:
     @property
     def when_created(self) -> tuple[str, ...]:
         """The operations that it is for as they create something, which tags are given to."""
-        said = self.statement.get("Condition", {}).get("StringEquals", {}).get("ec2:CreateAction")
-        return (said,) if isinstance(said, str) else tuple(said or ())
+        return _when_created(self.statement)
 
 
 def needs_in(policy: str, text: str) -> list[Need]:
     """Answer what a policy allows, by its name and its JSON."""
+    statements = json.loads(text)["Statement"]
+    lent = {one for statement in statements if _is_lent(statement) for one in statement["Action"]}
     return [
-        Need(action, statement, policy)
-        for statement in json.loads(text)["Statement"]
+        Need(
+            action,
+            statement,
+            policy,
+            is_for_temporary=_is_lent(statement)
+            or not lent.isdisjoint(f"ec2:{one}" for one in _when_created(statement))
+            or (action in lent and action != "ec2:CreateTags"),
+        )
+        for statement in statements
         for action in statement["Action"]
     ]
+
+
+def _is_lent(statement: Mapping[str, Any]) -> bool:
+    """Answer whether a statement is about what bears the tags of what is lent for a moment."""
+    condition = json.dumps(statement.get("Condition", {}))
+    return any(f"aws:ResourceTag/{tag}" in condition for tag in (EXPIRES, PURPOSE))
+
+
+def _when_created(statement: Mapping[str, Any]) -> tuple[str, ...]:
+    said = statement.get("Condition", {}).get("StringEquals", {}).get("ec2:CreateAction")
+    return (said,) if isinstance(said, str) else tuple(said or ())
 
 
 def merged(needs: Iterable[Need]) -> list[dict[str, Any]]:

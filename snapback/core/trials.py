@@ -117,6 +117,8 @@ def trials_of(need: Need, at: Things) -> list[Trial] | Untried:
 
     Each of the trials has to be allowed.
     """
+    if need.is_for_temporary:
+        return _ONLY_TEMPORARY
     if need.when_created:
         made = [_tagging(action, at) for action in need.when_created]
         return next((one for one in made if isinstance(one, Untried)), None) or [
@@ -138,11 +140,10 @@ def _tagging(action: str, at: Things) -> Trial | Untried:
 
 
 def _parameters(action: str, need: Need, at: Things) -> Parameters | Untried:
-    condition = str(need.statement.get("Condition", ""))
-    if EXPIRES in condition or "snapback:purpose" in condition:
-        return _ONLY_TEMPORARY
-    if action == "DeleteSnapshot" and not condition:
+    if action == "DeleteSnapshot" and "Condition" not in need.statement:
         return {"SnapshotId": at.untagged_id} if at.untagged_id else _NO_LEGACY
+    if action == "CreateTags" and ":volume/" in str(need.statement["Resource"]):
+        return _tag_volume(at)
     if action in _WAYS:
         return _WAYS[action](at)
     if action.startswith(("Describe", "GetEbs")):
@@ -180,6 +181,12 @@ def _create_tags(at: Things) -> Parameters | Untried:
         return _NO_SNAPSHOT
     tags = [{"Key": CONSISTENCY, "Value": "crash"}]
     return {"Resources": [at.snapshot_id], "Tags": tags}
+
+
+def _tag_volume(at: Things) -> Parameters | Untried:
+    if not at.volume_id:
+        return _NO_INSTANCE
+    return {"Resources": [at.volume_id], "Tags": [{"Key": "Name", "Value": "a dry run"}]}
 
 
 def _run_instances(at: Things) -> Parameters | Untried:

@@ -72,6 +72,25 @@ def test_what_is_limited_by_tags_is_tried_on_what_carries_them() -> None:
     assert isinstance(trials_of(need("sweep", "ec2:TerminateInstances"), HERE), Untried)
 
 
+def test_what_is_allowed_on_temporary_things_only_is_not_tried_on_others() -> None:
+    """One statement allows it on any snapshot, and another only on temporary volumes."""
+    for action in ("ec2:CreateSnapshot", "ec2:DeleteKeyPair"):
+        of_it = [one for one in ALL if (one.policy, one.action) == ("rsync_engine", action)]
+        assert of_it
+        assert all(isinstance(trials_of(one, HERE), Untried) for one in of_it)
+    tags = [one for one in ALL if (one.policy, one.action) == ("rsync_engine", "ec2:CreateTags")]
+    tried = [one for one in tags if not isinstance(trials_of(one, HERE), Untried)]
+    assert [one.when_created for one in tried] == [("CreateKeyPair",)]
+
+
+def test_tags_are_tried_on_what_the_statement_is_about() -> None:
+    (of_volumes,) = trials_of(need("update_volumes_tags", "ec2:CreateTags"), HERE)
+    assert of_volumes.parameters["Resources"] == ["vol-1"]
+    afterwards = [one for one in ALL if one.policy == "backup_instance"][-1]
+    (of_snapshots,) = trials_of(afterwards, HERE)
+    assert of_snapshots.parameters["Resources"] == ["snap-1"]
+
+
 def test_tags_given_at_creation_are_tried_by_creating() -> None:
     trials = trials_of(need("temporary_instances", "ec2:CreateTags"), HERE)
     assert not isinstance(trials, Untried)
