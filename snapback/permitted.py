@@ -28,6 +28,7 @@ def extras(task: str, settings: Settings) -> list[str]:
     """Answer the extras that a task needs with these settings, or may do without."""
     by_rsync = settings.replication.engine == "rsync" or not task.startswith("rsync_")
     leave_out = {
+        "copy_engine": by_rsync,
         "console": settings.ssh.host_keys != "console",
         "rsync_engine": not by_rsync,
         "temporary_instances": not by_rsync,

@@ -16,13 +16,14 @@ from snapback.core.tags import EXPIRES, PURPOSE
 
 EXTRAS = {
     "console": "with `host_keys: console`, where it logs in",
+    "copy_engine": "with the engine copy",
     "django_fabfile": "where snapshots that django-fabfile left are to be deleted too",
     "rsync_engine": "with the engine rsync",
     "synchronously": "with `--synchronously`, to retake what ends in error",
     "temporary_instances": "where it lends temporary instances",
 }
 _BACKUP = ("synchronously", "console")
-_REPLICATION = ("rsync_engine", "temporary_instances")
+_REPLICATION = ("copy_engine", "rsync_engine", "temporary_instances")
 EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "backup_instance": _BACKUP,
     "backup_instances_by_tag": _BACKUP,

@@ -225,7 +225,7 @@ def replicate(kit: Kit) -> None:
     }[kit.task]
     with kit.way():
         kit.fab(*where, "--engine=copy", "--dry-run")
-    with kit.way():
+    with kit.way("copy_engine"):
         kit.sandbox.fault("CopySnapshot", "drop_after")
         kit.fab(*where, "--engine=copy", "--synchronously", codes=[0, 1])
 

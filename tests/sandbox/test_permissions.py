@@ -86,4 +86,5 @@ def test_the_policy_of_claims(run, begin, sandbox):
             pass
     of_the_task = actions_of("rsync_snapshot")
     seen = called(sandbox)
-    assert seen - of_the_task <= actions_of("rsync_engine") <= seen
+    assert seen - of_the_task <= actions_of("rsync_engine")
+    assert {action for action in actions_of("rsync_engine") if "KeyPair" in action} <= seen

@@ -108,7 +108,7 @@ def test_tags_given_at_creation_are_tried_by_creating() -> None:
         ("console", "ec2:GetConsoleOutput", True),
         ("trim_snapshots", "ec2:DeleteSnapshot", True),
         ("django_fabfile", "ec2:DeleteSnapshot", False),
-        ("rsync_region", "ec2:CopySnapshot", True),
+        ("copy_engine", "ec2:CopySnapshot", True),
         ("temporary_instances", "ec2:RunInstances", False),
         ("temporary_instances", "ec2:CreateVolume", False),
     ],
