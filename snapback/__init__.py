@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from snapback.replication import rsync_snapshot as replicate_snapshot
     from snapback.replication.mountpoints import create_tmp_volume, rsync_mountpoints
     from snapback.replication.update import update_snap
+    from snapback.restore import (
+        create_ami,
+        restore_instance,
+        restore_instances_by_tag,
+        restore_volume,
+    )
     from snapback.runtime import get_region_conn
     from snapback.trim import delete_broken_snapshots, trim_snapshots
     from snapback.volume_tags import update_volumes_tags
@@ -33,6 +39,7 @@ __all__ = [
     "SnapbackError",
     "backup_instance",
     "backup_instances_by_tag",
+    "create_ami",
     "create_snapshot",
     "create_tmp_volume",
     "delete_broken_snapshots",
@@ -43,6 +50,9 @@ __all__ = [
     "replicate_all_regions",
     "replicate_region",
     "replicate_snapshot",
+    "restore_instance",
+    "restore_instances_by_tag",
+    "restore_volume",
     "rsync_all_regions",
     "rsync_mountpoints",
     "rsync_region",
@@ -59,6 +69,7 @@ _HOMES = {
     "SnapbackError": ("snapback.errors", "SnapbackError"),
     "backup_instance": ("snapback.backup", "backup_instance"),
     "backup_instances_by_tag": ("snapback.backup", "backup_instances_by_tag"),
+    "create_ami": ("snapback.restore", "create_ami"),
     "create_snapshot": ("snapback.backup", "create_snapshot"),
     "create_tmp_volume": ("snapback.replication.mountpoints", "create_tmp_volume"),
     "delete_broken_snapshots": ("snapback.trim", "delete_broken_snapshots"),
@@ -69,6 +80,9 @@ _HOMES = {
     "replicate_all_regions": ("snapback.replication", "rsync_all_regions"),
     "replicate_region": ("snapback.replication", "rsync_region"),
     "replicate_snapshot": ("snapback.replication", "rsync_snapshot"),
+    "restore_instance": ("snapback.restore", "restore_instance"),
+    "restore_instances_by_tag": ("snapback.restore", "restore_instances_by_tag"),
+    "restore_volume": ("snapback.restore", "restore_volume"),
     "rsync_all_regions": ("snapback.replication", "rsync_all_regions"),
     "rsync_mountpoints": ("snapback.replication.mountpoints", "rsync_mountpoints"),
     "rsync_region": ("snapback.replication", "rsync_region"),

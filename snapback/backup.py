@@ -11,7 +11,6 @@ from snapback.core import record
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.outcome import Outcome, Word
 from snapback.core.set_plan import (
-    new_set_id,
     own_tags_of_one,
     record_of_one,
     tags_of_one,
@@ -93,7 +92,7 @@ def _take_one(
     if tags is None:
         all_tags = tags_of_one(volume, instance, sets.earmark(run), run.run_id)
     else:
-        all_tags = {**tags, **own_tags_of_one(run.run_id, new_set_id())}
+        all_tags = {**tags, **own_tags_of_one(volume, instance, run.run_id)}
 
     def make(conn: Any) -> list[dict[str, Any]]:
         taken_at = run.now(place)

@@ -114,6 +114,29 @@ def _replicas(conn: EC2Client, place: Place) -> list[Snapshot]:
     return own_snapshots(conn, place, {"status": (*_COUNTED, "error")})
 
 
+def snapshots_of_instance(run: runtime.Run, place: Place, instance_id: str) -> list[Snapshot]:
+    """Answer the snapshots at a place, in whatever state, whose record names an instance."""
+    found = own_snapshots(run.conn(place), place, {"description": [f"*{instance_id}*"]})
+    return [s for s in found if s.record and s.record.instance == instance_id]
+
+
+def snapshots_of_volume(run: runtime.Run, place: Place, volume_id: str) -> list[Snapshot]:
+    """Answer the snapshots at a place, in whatever state, whose record names a volume."""
+    conn = run.conn(place)
+    native = own_snapshots(conn, place, {"volume-id": [volume_id]})
+    others = own_snapshots(conn, place, {"description": [f"*{volume_id}*"]})
+    found = {s.snapshot_id: s for s in (*native, *others)}
+    return [s for s in found.values() if s.record and s.record.volume == volume_id]
+
+
+def snapshots_with_tag(
+    run: runtime.Run, place: Place, tag_name: str, tag_value: str
+) -> list[Snapshot]:
+    """Answer the snapshots at a place, in whatever state, that have a tag and a record."""
+    found = own_snapshots(run.conn(place), place, {f"tag:{tag_name}": [tag_value]})
+    return [snapshot for snapshot in found if snapshot.record]
+
+
 def all_snapshots(run: runtime.Run, place: Place) -> list[Snapshot]:
     """Answer every snapshot that the account owns at a place, ours or not."""
     return own_snapshots(run.conn(place), place)

@@ -10,7 +10,7 @@ import copy
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,6 +57,9 @@ class Progress:
 
     def moved(self, what: str) -> None:
         """They are no longer."""
+
+    def plan(self, lines: Sequence[str]) -> None:
+        """This is what was decided, and is about to be done."""
 
     def alarm(self, text: str) -> None:
         """Something is so grave that the person must hear of it at once."""

@@ -17,15 +17,18 @@ from snapback.fanout import Result
 from snapback.runtime import Run
 
 
-def lender_at(run: Run, place: Place) -> Lender:
-    """Answer who lends things at a place for a run."""
+def lender_at(run: Run, place: Place, shortest_lease: timedelta = timedelta()) -> Lender:
+    """Answer who lends things at a place for a run.
+
+    :param shortest_lease: how long they are lent at least, whatever the settings say.
+    """
     return Lender(
         run.conn(place),
         place,
         run.run_id,
         now=lambda: run.now(place),
         patience=run.patience,
-        lease=timedelta(minutes=run.settings.temporary.lease_minutes),
+        lease=max(timedelta(minutes=run.settings.temporary.lease_minutes), shortest_lease),
         detach_s=60 * run.settings.minutes_for_detach,
     )
 
@@ -46,8 +49,9 @@ def sweep(
     :param run_id: the run whose things go at once, expired or not.
     :param dry_run: answer what would go, and what is in use.
 
-    Source: DescribeInstances, DescribeVolumes, DescribeKeyPairs, DescribeSecurityGroups,
-    TerminateInstances, DetachVolume, DeleteVolume, DeleteKeyPair, DeleteSecurityGroup.
+    Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
+    DescribeSecurityGroups, TerminateInstances, DeregisterImage, DetachVolume, DeleteVolume,
+    DeleteKeyPair, DeleteSecurityGroup.
     """
     return sweep_places(run, run.places(region_name), run_id=run_id, dry_run=dry_run)
 

@@ -70,6 +70,8 @@ def settings() -> str:
         config.Hooks,
         config.TaskHooks,
         config.Logging,
+        config.Restore,
+        config.RestoreInto,
     )
     return "\n".join(line for model in models for line in _model(model))
 
@@ -100,6 +102,8 @@ TITLES = {
     "Hooks": "Options of hooks",
     "TaskHooks": "Options of the hooks of a task",
     "Logging": "Options of logging",
+    "Restore": "Options of restore",
+    "RestoreInto": "Options of restore into a region",
 }
 
 

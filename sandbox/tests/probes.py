@@ -545,3 +545,39 @@ def the_recycle_bin_lists_its_rules(at: Place) -> bool:
     except Exception:  # noqa: BLE001 - moto raises its own here
         return False
     return found["Rules"] == []
+
+
+def registered(at: Place, **more: Any) -> dict[str, Any]:
+    """Answers what an image is to be registered with."""
+    snapshot = at.ec2.create_snapshot(VolumeId=at.volume())["SnapshotId"]
+    return {
+        "Name": "mine",
+        "Architecture": "x86_64",
+        "RootDeviceName": "/dev/sda1",
+        "VirtualizationType": "hvm",
+        "EnaSupport": True,
+        "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}],
+    } | more
+
+
+def launched(at: Place, instance_type: str, **more: Any) -> str:
+    """Launches an instance of an image that is registered for it; answers EC2's refusal."""
+    made = at.ec2.register_image(**registered(at, **more))["ImageId"]
+    at.advance(3600)
+    return refused(lambda: at.instance(ImageId=made, InstanceType=instance_type))
+
+
+@drops("image_calls.ImageCalls._new_name")
+def an_images_name_may_not_hold_just_anything(at: Place) -> bool:
+    given = registered(at, Name="web: 03:00")
+    return refused(lambda: at.ec2.register_image(**given)) == "InvalidAMIName.Malformed"
+
+
+@drops("fitness.check_fit")
+def a_type_needs_an_image_of_its_architecture(at: Place) -> bool:
+    return launched(at, "m6g.large") == "InvalidParameterValue"
+
+
+@drops("fitness.check_fit")
+def a_nitro_type_needs_an_image_with_ena(at: Place) -> bool:
+    return launched(at, "m5.large", EnaSupport=False) == "InvalidParameterCombination"

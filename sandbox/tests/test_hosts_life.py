@@ -262,3 +262,23 @@ def test_shutting_down_in_so_many_minutes(sandbox: LaunchedSandbox, ec2: Any) ->
     inside("shutdown -P +10")
     wait_for(lambda: state(ec2, host["instance_id"]) in ("stopped", "terminated"))
     ec2.terminate_instances(InstanceIds=[host["instance_id"]])
+
+
+def test_one_whose_root_is_no_system_is_impaired(sandbox: LaunchedSandbox, ec2: Any) -> None:
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    sandbox.complete_all()
+    image = ec2.register_image(
+        Name="empty", RootDeviceName="/dev/sda1", VirtualizationType="hvm", Architecture="x86_64",
+        EnaSupport=True,
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}],
+    )["ImageId"]  # fmt: skip
+    made = ec2.run_instances(ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1)
+    instance_id = made["Instances"][0]["InstanceId"]
+
+    def health() -> str:
+        found = ec2.describe_instance_status(InstanceIds=[instance_id])["InstanceStatuses"]
+        return str(found[0]["InstanceStatus"]["Status"]) if found else "none"
+
+    wait_for(lambda: health() == "impaired")
+    ec2.terminate_instances(InstanceIds=[instance_id])

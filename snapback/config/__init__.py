@@ -11,6 +11,7 @@ from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
 from snapback.config.reading import QUIET_VARIABLE, VARIABLE, Loaded, find, load, salvage
 from snapback.config.replication import Replication
+from snapback.config.restore import Restore, RestoreInto
 from snapback.config.retention import Retention
 from snapback.config.settings import Region, Settings
 from snapback.config.telling import Hooks, Logging, TaskHooks
@@ -31,6 +32,8 @@ __all__ = [
     "Override",
     "Region",
     "Replication",
+    "Restore",
+    "RestoreInto",
     "Retention",
     "Settings",
     "Ssh",

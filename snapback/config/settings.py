@@ -13,6 +13,7 @@ from snapback.config.fields import Minutes, RegionName, Strict, TagKey, TagValue
 from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
 from snapback.config.replication import Replication
+from snapback.config.restore import Restore
 from snapback.config.retention import Retention
 from snapback.config.telling import Hooks, Logging
 from snapback.config.temporary import Temporary
@@ -93,6 +94,7 @@ class Settings(Strict):
     temporary: Temporary = Field(
         default_factory=Temporary, description="the temporary instances that move data"
     )
+    restore: Restore = Field(default_factory=Restore, description="how instances are restored")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         32, description="calls at the same time, in each region"
     )

@@ -34,6 +34,20 @@ def cloud_config(host_private: str, host_public: str, login_public: str, lease_m
     return "#cloud-config\n" + json.dumps(said, indent=1) + "\n"
 
 
+def drill_config(host_private: str, host_public: str, lease_minutes: int) -> str:
+    """Answer the user data of an instance that is restored for a drill: its key, and a timer.
+
+    Who may log in is on its disk, as on the original's.
+    """
+    said = {
+        "ssh_deletekeys": True,
+        "ssh_genkeytypes": [],
+        "ssh_keys": {"ed25519_private": host_private, "ed25519_public": host_public},
+        "runcmd": [shutdown_in(lease_minutes)],
+    }
+    return "#cloud-config\n" + json.dumps(said, indent=1) + "\n"
+
+
 def shutdown_in(minutes: int) -> list[str]:
     """Answer the command that shuts a host down in so many minutes, instead of when it would."""
     return ["shutdown", "-P", f"+{minutes}"]

@@ -20,6 +20,7 @@ class Kind(Enum):
     """What kind of thing is lent, in the order in which they can be taken back."""
 
     INSTANCE = "instance"
+    IMAGE = "image"
     VOLUME = "volume"
     KEY_PAIR = "key pair"
     SECURITY_GROUP = "security group"
@@ -65,6 +66,9 @@ class Lent:
     def has_expired(self, now: datetime) -> bool:
         """Tell whether it is needed no longer; what doesn't say until when isn't."""
         return self.expires_at is None or self.expires_at <= now
+
+
+MARKS = (our_tags.PURPOSE, our_tags.LENT, our_tags.EXPIRES)
 
 
 def marks(run_id: str, purpose: str, token: str, expires_at: datetime) -> dict[str, str]:

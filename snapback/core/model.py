@@ -84,6 +84,8 @@ class Volume:
     """An EBS volume. Source: DescribeVolumes.
 
     :ivar snapshot_id: what it was made of, or ``""``.
+    :ivar iops: 0 where its type has none to choose, as each number that it doesn't have.
+    :ivar throughput: MiB a second.
     """
 
     place: Place
@@ -91,6 +93,8 @@ class Volume:
     size_gib: int = 0
     volume_type: str = ""
     zone: str = ""
+    iops: int = 0
+    throughput: int = 0
     encrypted: bool = False
     snapshot_id: str = ""
     instance_id: str = ""
@@ -106,6 +110,9 @@ class Instance:
     :ivar launched_at: when it was last started, aware UTC.
     :ivar public_dns_name: or ``""``, as each address that it doesn't have.
     :ivar devices: device name -> volume id, of the EBS volumes attached.
+    :ivar ends_with_it: the device names of those that are deleted when it is terminated.
+    :ivar instance_profile: the ARN of its IAM instance profile, or ``""``.
+    :ivar platform: ``"windows"``, or ``""``.
     """
 
     place: Place
@@ -121,11 +128,15 @@ class Instance:
     zone: str = ""
     security_group_ids: tuple[str, ...] = ()
     key_name: str = ""
+    instance_profile: str = ""
+    sriov_net_support: str = ""
+    platform: str = ""
     public_dns_name: str = ""
     public_ip_address: str = ""
     private_ip_address: str = ""
     launched_at: datetime | None = None
     devices: Mapping[str, str] = field(default_factory=dict)
+    ends_with_it: tuple[str, ...] = ()
     tags: Tags = field(default_factory=dict)
 
     @property

@@ -23,6 +23,7 @@ class Word(Enum):
     UNKNOWN = "unknown", 0
     DELETED = "deleted", 0
     WOULD = "would do", 0
+    ALREADY_RESTORED = "already restored", 0
     BEGUN = "begun", 0
     ALREADY_REPLICATED = "already replicated", 0
     BEING_REPLICATED = "being replicated", 0

@@ -15,7 +15,7 @@ from typing import Any
 from snapback.core.tags import EXPIRES, PURPOSE
 
 EXTRAS = {
-    "console": "with `host_keys: console`, where it logs in",
+    "console": "with `host_keys: console`, where it logs in; for a drill, to tell why one failed",
     "copy_engine": "with the engine copy",
     "django_fabfile": "where snapshots that django-fabfile left are to be deleted too",
     "rsync_engine": "with the engine rsync",
@@ -27,6 +27,7 @@ _REPLICATION = ("copy_engine", "rsync_engine", "temporary_instances")
 EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "backup_instance": _BACKUP,
     "backup_instances_by_tag": _BACKUP,
+    "restore_instance": ("console",),
     "delete_broken_snapshots": ("django_fabfile",),
     "doctor": ("console",),
     "rsync_all_regions": _REPLICATION,

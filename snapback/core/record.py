@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from snapback.core import original
 from snapback.core import tags as our_tags
-from snapback.core.model import Consistency, Instance, Record, Tags
+from snapback.core.model import Consistency, Instance, Record, Tags, Volume
 
 LONGEST_DESCRIPTION = 255
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -72,23 +73,18 @@ def _fitting(words: Mapping[str, str], taken_at: datetime) -> str:
     return text
 
 
-def set_tags(instance: Instance, set_id: str, devices: Mapping[str, str]) -> dict[str, str]:
+def set_tags(
+    instance: Instance, set_id: str, devices: Mapping[str, str], volumes: Collection[Volume] = ()
+) -> dict[str, str]:
     """Answer the tags of a set: its id, its devices, and what a restore will need.
 
     :param devices: device name -> volume id, of the members.
+    :param volumes: what is known of these.
     """
-    restore = {
-        "boot_mode": instance.boot_mode,
-        "ena_support": instance.ena_support,
-        "virtualization_type": instance.virtualization_type,
-        "subnet_id": instance.subnet_id,
-        "security_group_ids": list(instance.security_group_ids),
-        "key_name": instance.key_name,
-    }
     return {
         our_tags.SET: set_id,
         **our_tags.write_long(our_tags.DEVICES, dict(devices)),
-        **our_tags.write_long(our_tags.RESTORE, {k: v for k, v in restore.items() if v}),
+        **original.write(instance, devices, volumes),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from snapback.core import record
+from snapback.core import original, record
 from snapback.core import tags as our_tags
 from snapback.core.model import Consistency, Instance, Record, Volume
 
@@ -87,7 +87,7 @@ def plan_set(
     set_id = new_set_id()
     devices = {d: v for d, v in instance.devices.items() if v in {t.volume_id for t in taken}}
     ours = {
-        **record.set_tags(instance, set_id, devices),
+        **record.set_tags(instance, set_id, devices, taken),
         our_tags.RUN: run_id,
         our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
     }
@@ -131,7 +131,7 @@ def tags_of_one(
     volume: Volume, instance: Instance | None, earmark: Earmark, run_id: str
 ) -> dict[str, str]:
     """Answer the tags that the snapshot of one volume gets by default."""
-    ours = own_tags_of_one(run_id, new_set_id())
+    ours = own_tags_of_one(volume, instance, run_id)
     cloned = our_tags.clone(
         instance.tags if instance else {},
         volume.tags,
@@ -142,10 +142,11 @@ def tags_of_one(
     return {**cloned, **ours}
 
 
-def own_tags_of_one(run_id: str, set_id: str) -> dict[str, str]:
+def own_tags_of_one(volume: Volume, instance: Instance | None, run_id: str) -> dict[str, str]:
     """Answer the tags of ours on the snapshot of one volume: it is a set of one."""
     return {
-        our_tags.SET: set_id,
+        our_tags.SET: new_set_id(),
+        **original.write(instance, {volume.device_name: volume.volume_id}, [volume]),
         our_tags.RUN: run_id,
         our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
     }

@@ -213,6 +213,17 @@ def _create_group(at: Things) -> Parameters | Untried:
     return {"GroupName": "snapback-doctor", "Description": "a dry run", "VpcId": at.vpc_id}
 
 
+def _register_image(at: Things) -> Parameters | Untried:
+    if not at.snapshot_id:
+        return _NO_SNAPSHOT
+    root = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": at.snapshot_id}}
+    return {
+        "Name": "snapback-doctor",
+        "RootDeviceName": "/dev/sda1",
+        "BlockDeviceMappings": [root],
+    }
+
+
 _WAYS: dict[str, Callable[[Things], Parameters | Untried]] = {
     "AttachVolume": lambda _: _ONLY_TEMPORARY,
     "CopySnapshot": _copy_snapshot,
@@ -226,6 +237,7 @@ _WAYS: dict[str, Callable[[Things], Parameters | Untried]] = {
     "DetachVolume": lambda _: _ONLY_TEMPORARY,
     "GetConsoleOutput": _console,
     "ModifyInstanceAttribute": lambda _: _ONLY_TEMPORARY,
+    "RegisterImage": _register_image,
     "RunInstances": _run_instances,
 }
 _MADE = {
@@ -235,6 +247,7 @@ _MADE = {
     "CreateSnapshot": "snapshot",
     "CreateSnapshots": "snapshot",
     "CreateVolume": "volume",
+    "RegisterImage": "image",
     "RunInstances": "instance",
 }
 

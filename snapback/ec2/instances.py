@@ -89,10 +89,14 @@ def _read(place: Place, said: dict[str, Any]) -> Instance:
         ena_support=bool(said.get("EnaSupport")),
         virtualization_type=intern(said.get("VirtualizationType", "")),
         subnet_id=intern(said.get("SubnetId", "")),
+        zone=intern(said.get("Placement", {}).get("AvailabilityZone", "")),
         security_group_ids=tuple(
             intern(group["GroupId"]) for group in said.get("SecurityGroups", ())
         ),
         key_name=intern(said.get("KeyName", "")),
+        instance_profile=intern(said.get("IamInstanceProfile", {}).get("Arn", "")),
+        sriov_net_support=intern(said.get("SriovNetSupport", "")),
+        platform=intern(said.get("Platform", "").lower()),
         public_dns_name=said.get("PublicDnsName", ""),
         public_ip_address=said.get("PublicIpAddress", ""),
         private_ip_address=said.get("PrivateIpAddress", ""),
@@ -102,5 +106,10 @@ def _read(place: Place, said: dict[str, Any]) -> Instance:
             for mapping in said.get("BlockDeviceMappings", ())
             if "Ebs" in mapping
         },
+        ends_with_it=tuple(
+            intern(mapping["DeviceName"])
+            for mapping in said.get("BlockDeviceMappings", ())
+            if mapping.get("Ebs", {}).get("DeleteOnTermination")
+        ),
         tags=read_tags(said),
     )

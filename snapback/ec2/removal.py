@@ -18,13 +18,15 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 
 _GONE = {
+    "InvalidAMIID.NotFound",
+    "InvalidAMIID.Unavailable",
     "InvalidGroup.NotFound",
     "InvalidGroupId.NotFound",
     "InvalidInstanceID.NotFound",
     "InvalidKeyPair.NotFound",
     "InvalidVolume.NotFound",
 }
-_ON_ITS_WAY_OUT = {"shutting-down", "terminated", "deleting", "deleted"}
+_ON_ITS_WAY_OUT = {"shutting-down", "terminated", "deleting", "deleted", "deregistered"}
 
 Sleep = Callable[[float], None]
 
@@ -43,7 +45,8 @@ def lent_things(conn: Any, place: Place, tag_filter: dict[str, str]) -> list[Len
 
     :param tag_filter: tag key -> value; ``"*"`` is any.
 
-    Source: DescribeInstances, DescribeVolumes, DescribeKeyPairs, DescribeSecurityGroups.
+    Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
+    DescribeSecurityGroups.
     """
     filters = [
         {"Name": "tag-key", "Values": [key]}
@@ -53,11 +56,13 @@ def lent_things(conn: Any, place: Place, tag_filter: dict[str, str]) -> list[Len
     ]
     reservations = pages(conn, "describe_instances", "Reservations", Filters=filters)
     instances = [said for found in reservations for said in found["Instances"]]
+    images = pages(conn, "describe_images", "Images", Owners=["self"], Filters=filters)
     volumes = pages(conn, "describe_volumes", "Volumes", Filters=filters)
     keys = call(conn, "describe_key_pairs", Filters=filters)["KeyPairs"]
     groups = pages(conn, "describe_security_groups", "SecurityGroups", Filters=filters)
     return [
         *(_read(place, Kind.INSTANCE, "InstanceId", said) for said in instances if _stays(said)),
+        *(_read(place, Kind.IMAGE, "ImageId", said) for said in images if _stays(said)),
         *(_read(place, Kind.VOLUME, "VolumeId", said) for said in volumes if _stays(said)),
         *(_read(place, Kind.KEY_PAIR, "KeyName", said) for said in keys),
         *(_read(place, Kind.SECURITY_GROUP, "GroupId", said) for said in groups),
@@ -90,6 +95,11 @@ def take_back(conn: Any, thing: Lent, sleep: Sleep, patience_s: float) -> None:
 def _terminate(conn: Any, instance_id: str, _: Sleep, __: float) -> None:
     """Source: TerminateInstances, after which nothing can keep it."""
     call(conn, "terminate_instances", InstanceIds=[instance_id])
+
+
+def _deregister(conn: Any, image_id: str, _: Sleep, __: float) -> None:
+    """Source: DeregisterImage; its snapshots stay."""
+    call(conn, "deregister_image", ImageId=image_id)
 
 
 def _delete_volume(conn: Any, volume_id: str, sleep: Sleep, patience_s: float) -> None:
@@ -143,6 +153,7 @@ def _delete_group(conn: Any, group_id: str, sleep: Sleep, patience_s: float) -> 
 
 _REMOVERS: dict[Kind, Callable[[Any, str, Sleep, float], None]] = {
     Kind.INSTANCE: _terminate,
+    Kind.IMAGE: _deregister,
     Kind.VOLUME: _delete_volume,
     Kind.KEY_PAIR: _delete_key_pair,
     Kind.SECURITY_GROUP: _delete_group,

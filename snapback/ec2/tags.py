@@ -22,3 +22,8 @@ def write_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 def create_tags(conn: Any, resource_ids: Iterable[str], tags: Mapping[str, str]) -> None:
     """Set the same tags on up to 1000 resources. Source: CreateTags."""
     call(conn, "create_tags", Resources=list(resource_ids), Tags=write_tags(tags))
+
+
+def delete_tags(conn: Any, resource_ids: Iterable[str], keys: Iterable[str]) -> None:
+    """Take tags from up to 1000 resources, whatever their values. Source: DeleteTags."""
+    call(conn, "delete_tags", Resources=list(resource_ids), Tags=[{"Key": key} for key in keys])

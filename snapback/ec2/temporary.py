@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -26,7 +26,7 @@ from snapback.ec2 import launching
 from snapback.ec2.calls import call
 from snapback.ec2.removal import detach_volume, lent_things, pauses, take_back
 from snapback.ec2.snapshots import Patience
-from snapback.ec2.tags import create_tags, write_tags
+from snapback.ec2.tags import create_tags, delete_tags, write_tags
 from snapback.ec2.volumes import read as read_volume
 from snapback.errors import ApiError, LeftBehind, SnapbackError
 
@@ -82,6 +82,7 @@ class Lender:
         self._detach_s = detach_s
         self._lock = threading.Lock()
         self._lent: dict[str, Lent] = {}
+        self._kept: set[str] = set()
         self._late: list[Lent] = []
         self._devices: dict[str, set[str]] = {}
         self._own_volumes: dict[str, tuple[str, ...]] = {}
@@ -132,8 +133,10 @@ class Lender:
         Source: CreateSecurityGroup, AuthorizeSecurityGroupIngress.
         """
 
-        def create(token: str, tags: list[dict[str, Any]]) -> str:
-            return launching.create_group(self.conn, token, vpc_id, tags)
+        def create(token: str, tags: dict[str, str]) -> str:
+            return launching.create_group(
+                self.conn, token, vpc_id, _specified(Kind.SECURITY_GROUP, tags)
+            )
 
         with self._lend(Kind.SECURITY_GROUP, "SSH of helpers", create) as group_id:
             launching.let_in(self.conn, group_id, cidrs)
@@ -146,8 +149,10 @@ class Lender:
         Source: RunInstances, DescribeInstances.
         """
 
-        def create(token: str, tags: list[dict[str, Any]]) -> str:
-            return launching.launch(self.conn, self.place, wish, token, tags)
+        def create(token: str, tags: dict[str, str]) -> str:
+            return launching.launch(
+                self.conn, self.place, wish, token, _specified(Kind.INSTANCE, tags)
+            )
 
         with self._lend(Kind.INSTANCE, purpose, create) as instance_id:
             running = launching.wait_until_running(
@@ -166,8 +171,8 @@ class Lender:
         Source: CreateVolume, DescribeVolumes, AttachVolume, ModifyInstanceAttribute.
         """
 
-        def create(token: str, tags: list[dict[str, Any]]) -> str:
-            return _create_volume(self.conn, wish, zone, token, tags)
+        def create(token: str, tags: dict[str, str]) -> str:
+            return _create_volume(self.conn, wish, zone, token, _specified(Kind.VOLUME, tags))
 
         purpose = f"volume of {wish.snapshot_id}" if wish.snapshot_id else "blank volume"
         with (
@@ -188,19 +193,43 @@ class Lender:
         detach_volume(self.conn, volume.volume_id)
         self._wait_for_volume(volume.volume_id, "available", self._detach_s)
 
+    def until_kept(
+        self, kind: Kind, purpose: str, create: Callable[[str, dict[str, str]], str]
+    ) -> AbstractContextManager[str]:
+        """Lend a thing that is to stay once it is whole, when :meth:`keep` says so; its id.
+
+        :param create: makes it, given a token of its own and the tags that it must have from then
+            on, besides those that it is to keep.
+        """
+        return self._lend(kind, purpose, create)
+
+    def keep(self, resource_ids: Sequence[str]) -> None:
+        """Make things no longer lent: they stay, and are nothing that may be swept.
+
+        One call for all: they are lent before it and kept afterwards, and nothing is in between.
+
+        Source: DeleteTags.
+        """
+        with self._lock:
+            self._lent = {
+                t: one for t, one in self._lent.items() if one.resource_id not in resource_ids
+            }
+        delete_tags(self.conn, resource_ids, lent.MARKS)
+        self._kept.update(resource_ids)
+
     @contextmanager
     def _lend(
-        self, kind: Kind, purpose: str, create: Callable[[str, list[dict[str, Any]]], str]
+        self, kind: Kind, purpose: str, create: Callable[[str, dict[str, str]], str]
     ) -> Iterator[str]:
         """Create a thing, answer its id, and take it back in the end.
 
-        :param create: given the thing's token and its TagSpecifications.
+        :param create: given the thing's token and its tags.
         """
         token = f"snapback-{secrets.token_hex(6)}"
         tags = lent.marks(self.run_id, purpose, token, self._now() + self._lease)
         found: list[Lent] = []
         try:
-            found = [self._thing(kind, create(token, _specified(kind, tags)))]
+            found = [self._thing(kind, create(token, tags))]
             with self._lock:
                 self._lent[token] = found[0]
             log.info("%s in %s: %s", found[0], self.place, purpose)
@@ -211,7 +240,8 @@ class Lender:
             raise
         finally:
             for thing in found:
-                self._take_back(thing)
+                if thing.resource_id not in self._kept:
+                    self._take_back(thing)
             with self._lock:
                 self._lent.pop(token, None)
 

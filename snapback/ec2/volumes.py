@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from snapback.ec2.tags import read_tags
 from snapback.errors import UsageError
 
 MOST_FILTER_VALUES = 200
+
+_ID = re.compile(r"vol-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 
 
 def in_batches(instances: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
@@ -62,6 +65,8 @@ def read(place: Place, said: Mapping[str, Any]) -> Volume:
         size_gib=said.get("Size", 0),
         volume_type=said.get("VolumeType", ""),
         zone=said.get("AvailabilityZone", ""),
+        iops=said.get("Iops", 0),
+        throughput=said.get("Throughput", 0),
         encrypted=bool(said.get("Encrypted")),
         snapshot_id=said.get("SnapshotId") or "",
         instance_id=attachment.get("InstanceId", ""),
@@ -69,3 +74,13 @@ def read(place: Place, said: Mapping[str, Any]) -> Volume:
         created_at=said.get("CreateTime"),
         tags=read_tags(said),
     )
+
+
+def check_id(volume_id: str) -> str:
+    """Answer a volume's id if it can be one.
+
+    :raises UsageError: it can't.
+    """
+    if isinstance(volume_id, str) and _ID.match(volume_id):
+        return volume_id
+    raise UsageError(f"{volume_id!r} is no volume id: expected one like vol-0123456789abcdef0")

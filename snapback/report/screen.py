@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ class Screen:
         self._silent = quiet or as_json
         self._as_json = as_json
         self._terminal = sys.stdout.isatty() and not self._silent
-        self.progress: Progress = _Bars() if self._terminal and not plain else _Alarms()
+        bars = self._terminal and not plain
+        self.progress: Progress = (_Bars if bars else _Alarms)(self.line)
 
     def line(self, text: str) -> None:
         """Say something that is no problem."""
@@ -120,6 +121,13 @@ def _rich_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:
 class _Alarms(Progress):
     """Says only what can't wait."""
 
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def plan(self, lines: Sequence[str]) -> None:
+        for text in lines:
+            self._say(printable(text))
+
     def alarm(self, text: str) -> None:
         _write(sys.stderr, printable(text))
 
@@ -127,7 +135,8 @@ class _Alarms(Progress):
 class _Bars(_Alarms):
     """Progress bars on a terminal. Its methods may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(say)
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._current: TaskID | None = None

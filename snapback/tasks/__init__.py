@@ -18,6 +18,12 @@ from snapback.tasks.doctor import doctor
 from snapback.tasks.executor import ChainExecutor
 from snapback.tasks.mountpoints import rsync_mountpoints
 from snapback.tasks.replicate import rsync_all_regions, rsync_region, rsync_snapshot
+from snapback.tasks.restore import (
+    create_ami,
+    restore_instance,
+    restore_instances_by_tag,
+    restore_volume,
+)
 from snapback.tasks.show import show_config
 from snapback.tasks.status import check, status
 from snapback.tasks.sweep import sweep
@@ -28,10 +34,14 @@ __all__ = [
     "backup_instance",
     "backup_instances_by_tag",
     "check",
+    "create_ami",
     "delete_broken_snapshots",
     "doctor",
     "ns",
     "program",
+    "restore_instance",
+    "restore_instances_by_tag",
+    "restore_volume",
     "rsync_all_regions",
     "rsync_mountpoints",
     "rsync_region",
@@ -47,8 +57,12 @@ ns = Collection(
     backup_instance,
     backup_instances_by_tag,
     check,
+    create_ami,
     delete_broken_snapshots,
     doctor,
+    restore_instance,
+    restore_instances_by_tag,
+    restore_volume,
     rsync_all_regions,
     rsync_mountpoints,
     rsync_region,

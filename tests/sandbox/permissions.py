@@ -202,6 +202,10 @@ def sweep(kit: Kit) -> None:
     ec2.attach_volume(VolumeId=volume, InstanceId=ids["web"]["instance_id"], Device="/dev/sdp")
     ec2.create_key_pair(KeyName="claim", **tagged("key-pair"))
     ec2.create_security_group(GroupName="x", Description="x", **tagged("security-group"))
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    root = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    mapped = {"RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [root]}
+    ec2.register_image(Name="some", **mapped, **tagged("image"))
     with kit.way():
         kit.fab("--dry-run")
         kit.fab()
@@ -230,6 +234,73 @@ def replicate(kit: Kit) -> None:
         kit.fab(*where, "--engine=copy", "--synchronously", codes=[0, 1])
 
 
+def _backed_up(kit: Kit) -> dict[str, Any]:
+    """Leave the snapshots of an instance with two volumes, completed; answer its ids."""
+    ids = kit.load(instance("web", 8, 20))["web"]
+    kit.run_fab("backup_instances_by_tag")
+    kit.sandbox.complete_all()
+    found: dict[str, Any] = ids
+    return found
+
+
+def restore_volume(kit: Kit) -> None:
+    ids = _backed_up(kit)
+    snapshot, attach = kit.world.snapshots()[0]["SnapshotId"], f"--attach={ids['instance_id']}"
+    with kit.way():
+        kit.fab(f"--snapshot-id={snapshot}", "--dry-run")
+        kit.fab(f"--volume-id={ids['volumes']['/dev/sdf']}", attach)
+    with kit.way():
+        kit.fail("DeleteTags")
+        kit.fab(f"--snapshot-id={snapshot}", attach, codes=[1])
+        kit.fail("CreateVolume")
+        kit.fab(f"--snapshot-id={snapshot}", codes=[1])
+
+
+def create_ami(kit: Kit) -> None:
+    ids = _backed_up(kit)
+    with kit.way():
+        kit.fab(f"--snapshot-id={kit.world.snapshots()[0]['SnapshotId']}", "--dry-run")
+        kit.fab(f"--instance-id={ids['instance_id']}")
+
+
+def restore_instance(kit: Kit) -> None:
+    ids = _backed_up(kit)
+    one = f"--instance-id={ids['instance_id']}"
+    with kit.way():
+        kit.fab(one, "--dry-run")
+        kit.fab(one)
+    with kit.way():
+        soon = {"ssh_timeout_attempts": 1, "connect_timeout_s": 0.1}
+        kit.configure(ssh={**soon, "username": "nobody"})
+        kit.fab(one, "--drill", codes=[1])
+    with kit.way():
+        kit.fail("DeleteTags")
+        kit.fab(one, codes=[1])
+        kit.fail("RunInstances")
+        kit.fab(one, codes=[1])
+
+
+def restore_all(kit: Kit) -> None:
+    _backed_up(kit)
+    kit.run_fab("rsync_region", EAST, WEST, "--engine=copy", "--synchronously")
+    here = kit.world.ec2(WEST)
+    subnet = here.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = here.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    where = ("eu-w", f"--subnet-map=*={subnet}", f"--security-group-map=*={group}")
+    with kit.way():
+        kit.fab(*where, "--dry-run")
+        kit.fail("DeleteTags")
+        kit.fab(*where, codes=[1])
+        kit.fab(*where)
+    with kit.way():
+        kit.fab(*where)
+    made = here.describe_instances()["Reservations"][-1]["Instances"][0]["InstanceId"]
+    here.terminate_instances(InstanceIds=[made])
+    with kit.way():
+        kit.fail("RunInstances")
+        kit.fab(*where, codes=[1])
+
+
 def show(kit: Kit) -> None:
     kit.sandbox.clear_calls()
     kit.fab()
@@ -240,7 +311,11 @@ WAYS: dict[str, Callable[[Kit], None]] = {
     "backup_instance": back_up_one,
     "backup_instances_by_tag": back_up_by_tag,
     "check": status,
+    "create_ami": create_ami,
     "delete_broken_snapshots": delete_broken,
+    "restore_instance": restore_instance,
+    "restore_instances_by_tag": restore_all,
+    "restore_volume": restore_volume,
     "rsync_all_regions": replicate,
     "rsync_region": replicate,
     "rsync_snapshot": replicate,

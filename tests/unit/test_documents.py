@@ -30,10 +30,19 @@ from snapback.config import (
     Temporary,
     load,
 )
+from snapback.core.backup_sets import BackupSet
 from snapback.core.lacking import ReplicationPlan, Step
 from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
 from snapback.core.permissions import Need
+from snapback.core.restore_plan import (
+    Given,
+    Maps,
+    There,
+    plan_image,
+    plan_instance,
+    wanted_there,
+)
 from snapback.core.set_plan import Earmark, plan_set
 from snapback.core.trials import State, Tried, Verdict, judge_task
 from snapback.core.trim_plan import TrimPlan
@@ -44,13 +53,16 @@ from snapback.report.backups import backup_report
 from snapback.report.examinations import examination_report
 from snapback.report.replications import replication_report
 from snapback.report.report import document
+from snapback.report.restores import restore_report
 from snapback.report.statuses import check_report
 from snapback.report.trims import trim_report
 from snapback.report.volume_tags import volume_tags_report
+from snapback.restore.common import Restoration
+from snapback.restore.instances import outcome_of
 from snapback.runtime import Run
 from snapback.tasks import ns, program
 from snapback.tasks.boundary import ABANDONED
-from tests.unit.builders import an_instance, instance, seen, snapshot, status_of, volume
+from tests.unit.builders import an_instance, at, instance, seen, snapshot, status_of, volume
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -99,6 +111,9 @@ def test_the_example_shows_every_option(tmp_path: Path) -> None:
     assert settings.retention.model_fields_set == set(Retention.model_fields)
     assert settings.replication.model_fields_set == set(config.Replication.model_fields)
     assert settings.temporary.model_fields_set == set(Temporary.model_fields)
+    assert settings.restore.model_fields_set == set(config.Restore.model_fields)
+    (into,) = settings.restore.into.values()
+    assert into.model_fields_set == set(config.RestoreInto.model_fields)
     regions = (settings.regions or {}).values()
     assert set().union(*(r.model_fields_set for r in regions)) == set(Region.model_fields)
     assert settings.accounts[0].model_fields_set == set(Account.model_fields)
@@ -136,6 +151,8 @@ def test_the_reference_has_every_option_and_every_task() -> None:
         config.Replication,
         Check,
         Temporary,
+        config.Restore,
+        config.RestoreInto,
         config.Hooks,
         config.Logging,
     ):
@@ -243,9 +260,24 @@ def test_examples_of_json_and_yaml_are_valid(page: Path) -> None:
 # JSON output.
 
 
+def restored() -> Outcome:
+    """What becomes of an instance that is restored."""
+    source = BackupSet(
+        place=Place("eu-west-1"),
+        instance_id="i-1",
+        set_id="set-1",
+        taken_at=at("2026-11-25T03:00"),
+        members=(snapshot(),),
+    )
+    plan = plan_instance(
+        plan_image(source), Given(), wanted_there(source, Given(), Maps()), There()
+    )
+    return outcome_of(plan, Word.DONE, "", instance())
+
+
 def test_the_json_documents_are_as_told() -> None:
     page = text("docs/reference/json.md")
-    of_backup, of_trim, of_replication, of_status, of_tags, of_doctor, of_config = map(
+    of_backup, of_trim, of_replication, of_restore, of_status, of_tags, of_doctor, of_config = map(
         json.loads, blocks(page, "json")
     )
     plan = plan_set(instance(devices={"/dev/sda1": "vol-1"}), {}, Earmark("x", ()), "run-1")
@@ -270,6 +302,7 @@ def test_the_json_documents_are_as_told() -> None:
         (of_backup, taken),
         (of_trim, trim_report(gone, dry_run=False)),
         (of_replication, replicated),
+        (of_restore, restore_report(Restoration((restored(),)), dry_run=False)),
         (of_status, check_report(status)),
         (of_tags, volume_tags_report([tagging], dry_run=False)),
         (of_doctor, examined),

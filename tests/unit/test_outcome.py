@@ -60,6 +60,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "would do": 0,
         "begun": 0,
         "already replicated": 0,
+        "already restored": 0,
         "being replicated": 0,
         "already gone": 0,
         "in use": 0,

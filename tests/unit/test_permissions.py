@@ -30,6 +30,7 @@ OF_HELPERS = {"create_snapshot"}
 TASKS = sorted(ns.tasks)
 UNCONDITIONED = {
     "django_fabfile": {"ec2:DeleteSnapshot"},  # which carry no tag that only we write
+    "restore_volume": {"ec2:DetachVolume"},  # of ours, from any instance
     "sweep": {"ec2:DetachVolume"},  # of our volumes, from any instance
     "temporary_instances": {"ec2:DetachVolume"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from ec2_sandbox.corrections.snapshots import COPY_VOLUME_ID, check_description
 from ec2_sandbox.corrections.tags import tag_list
 from ec2_sandbox.errors import ApiError, invalid
 
+_NAME = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}\Z")
 _FILTERS = {
     "architecture": lambda each: each.architecture,
     "block-device-mapping.device-name": lambda each: each.devices,
@@ -192,6 +194,12 @@ class ImageCalls:
 
     def _new_name(self) -> str:
         name = str(self._needed("Name"))  # type: ignore[attr-defined]
+        if not _NAME.match(name):
+            raise ApiError(
+                "InvalidAMIName.Malformed",
+                "AMI names must be between 3 and 128 characters long, and may contain letters, "
+                "numbers, '(', ')', '[', ']', ' ', '.', '/', '-', \"'\", '@', and '_'",
+            )
         for image in self.ec2_backend.amis.values():
             if image.name == name and image.owner_id == self.current_account:
                 raise ApiError(

@@ -9,6 +9,7 @@ from typing import Any
 
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
+from ec2_sandbox.corrections.fitness import check_fit
 from ec2_sandbox.corrections.paging import page
 from ec2_sandbox.corrections.parameters import public_parameter
 from ec2_sandbox.corrections.tags import tag_list
@@ -83,6 +84,7 @@ class InstanceCalls:
             return Answer(_reservation(reservation, reservation.instances))
         self._check_launch()
         image = self._image()
+        check_fit(image, wanted.get("InstanceType"))
         mappings = list(_merged(image.mappings, wanted.get("BlockDeviceMappings") or []))
         wanted["ImageId"] = image.id
         wanted["MinCount"] = wanted["MaxCount"]

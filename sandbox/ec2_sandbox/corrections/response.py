@@ -23,6 +23,7 @@ from ec2_sandbox.corrections.key_pairs import KeyPairCalls
 from ec2_sandbox.corrections.locks import LockCalls
 from ec2_sandbox.corrections.regions import RegionCalls
 from ec2_sandbox.corrections.snapshot_calls import SnapshotCalls
+from ec2_sandbox.corrections.status_calls import StatusCalls
 from ec2_sandbox.corrections.tags import TagCalls
 from ec2_sandbox.corrections.tiers import TierCalls
 from ec2_sandbox.corrections.volume_calls import VolumeCalls
@@ -38,6 +39,7 @@ class StrictResponse(
     VolumeCalls,
     ImageCalls,
     InstanceCalls,
+    StatusCalls,
     RegionCalls,
     EncryptionCalls,
     EC2Response,  # type: ignore[misc]

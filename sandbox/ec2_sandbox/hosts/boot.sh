@@ -70,6 +70,13 @@ cd /
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 sh /run/cloud/first-boot
 mount -a || true
+# Other instances are on the same kernel, which takes an XFS of the same UUID, as that of the original
+# of a restored volume, only if told so.
+while read -r source point kind options _; do
+    [ "$kind" = xfs ] || continue
+    point=$(printf %b "$point")
+    mountpoint -q "$point" || mount -o "$options,nouuid" "$source" "$point" || true
+done </etc/fstab
 exec </dev/null
 case $INIT in
 systemd) exec env -i PATH="$PATH" container=ec2-sandbox /usr/lib/systemd/systemd ;;

@@ -131,6 +131,7 @@ class Hosts:
         machine = self.machines[instance.id]
         machine.wanted = "running"
         machine.settled.clear()
+        machine.told.clear()
         _in_thread(self._live, instance, machine)
 
     def _live(self, instance: Any, machine: Machine) -> None:
@@ -196,6 +197,13 @@ class Hosts:
         if machine is None or not machine.console.exists():
             return b""
         return machine.console.read_bytes()[-65536:]
+
+    def health(self, instance_id: str) -> str:
+        """Answers what EC2's check of an instance itself says: whether it answers on its card."""
+        machine = self.machines.get(instance_id)
+        if machine is None or not machine.settled.is_set():
+            return "initializing"
+        return "ok" if machine.booted else "impaired"
 
     def wait_until_ready(self, instance_ids: Sequence[str]) -> None:
         """Waits until instances have booted.

@@ -70,6 +70,8 @@ class Machine:
         self.booted = False
         #: set when a boot has ended, well or badly
         self.settled = threading.Event()
+        #: set when it is told to end; one that doesn't boot goes on until then
+        self.told = threading.Event()
         self._pool = pool
         self._network = network
         self._watcher = watcher
@@ -175,6 +177,8 @@ class Machine:
     def wait(self) -> str:
         """Waits for its end; answers ``off``, ``reboot`` or ``killed``. It has no disks then."""
         code = self._process.wait() if self._process else 0
+        if not self.booted:
+            self.told.wait()
         with self._lock:
             self.booted, self.pid, self._process = False, None, None
             for disk in self.disks.values():
@@ -187,6 +191,7 @@ class Machine:
 
     def shut_down(self) -> None:
         """Asks it to turn itself off; turns it off if it doesn't within its time."""
+        self.told.set()
         process, pid = self._process, self.pid
         if process is None:
             return
@@ -200,6 +205,7 @@ class Machine:
 
     def power_off(self) -> None:
         """Cuts its power: nothing is written any more, nobody is told."""
+        self.told.set()
         with self._lock:
             process = self._process
             for volume_id in self.disks:

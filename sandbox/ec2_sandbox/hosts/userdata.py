@@ -28,7 +28,13 @@ else
     ssh-keygen -q -t ecdsa -N '' -C root@{host_name} -f /etc/ssh/ssh_host_ecdsa_key
 fi
 install -d -m 700 -o {user} -g {user} /home/{user}/.ssh
-install -m 600 -o {user} -g {user} $cloud/authorized_keys /home/{user}/.ssh/authorized_keys
+# Keys that are there already, as on a root made of a snapshot, stay.
+keys=/home/{user}/.ssh/authorized_keys
+touch $keys
+grep -vxFf $keys $cloud/authorized_keys >$cloud/new_keys || true
+cat $cloud/new_keys >>$keys
+chmod 600 $keys
+chown {user}:{user} $keys
 cat $cloud/fstab >>/etc/fstab
 while read -r _ point _; do
     mkdir -p "$(printf %b "$point")"

@@ -1,0 +1,44 @@
+"""Instants as people give them: ``2026-11-01T03:00``, which is UTC unless it says otherwise."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_MINUTES = re.compile(r"T\d\d:\d\d(?!:)", re.IGNORECASE)
+
+
+def read_moment(text: str, option: str = "--at") -> Moment:
+    """Answer the instant that a text means; without an offset it is UTC.
+
+    A time that is given to the minute means all of that minute, a day all of that day: what was
+    taken at 03:00:07 is not later than 03:00.
+
+    :raises ValueError: it means none; says what is expected.
+    """
+    try:
+        said = datetime.fromisoformat(str(text).strip())
+    except ValueError:
+        raise ValueError(
+            f"{option}: expected a time like 2026-11-01T03:00 (UTC) or 2026-11-01T03:00+01:00, got "
+            f"{text!r}"
+        ) from None
+    if said.tzinfo is None:
+        said = said.replace(tzinfo=UTC)
+    return _inclusive(said, str(text).strip()).astimezone(UTC)
+
+
+def _inclusive(said: datetime, text: str) -> datetime:
+    if len(text) == len("2026-11-01") and "T" not in text.upper():
+        return said.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    if _MINUTES.search(text.replace(" ", "T")):
+        return said.replace(second=59, microsecond=999_999)
+    return said.replace(microsecond=999_999) if said.microsecond == 0 else said
+
+
+Moment = datetime
+
+
+def in_utc(at: datetime) -> str:
+    """Answer an instant as people read it: ``2026-11-01 03:00:00 UTC``."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,428 @@
+"""Restores as one types them: what is made, and of what; and what is left of one that failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from snapback import restore_instance
+from snapback.core import tags as our_tags
+from snapback.core.outcome import Word
+from snapback.errors import ItemsFailed, UsageError
+from tests.sandbox.conftest import changing_calls, instance
+from tests.sandbox.replicas import EAST, WEST
+from tests.sandbox.test_temporary import things
+
+IO2 = {
+    "device": "/dev/sdf",
+    "size": 20,
+    "type": "gp2",
+    "encrypted": True,
+    "tags": {"Role": "data"},
+}
+ROOT = {"device": "/dev/sda1", "size": 8, "delete_on_termination": True}
+
+
+@pytest.fixture
+def web(load, fab, sandbox) -> dict[str, Any]:
+    """An instance with two volumes, backed up."""
+    ids = load(instance("web", type="m5.xlarge", volumes=[ROOT, IO2]))["web"]
+    assert fab("backup_instances_by_tag").code == 0
+    sandbox.complete_all()
+    sandbox.clear_calls()
+    return ids
+
+
+def taken_of(world, volume_id: str, region: str = EAST) -> str:
+    (found,) = [s["SnapshotId"] for s in world.snapshots(region) if s["VolumeId"] == volume_id]
+    return found
+
+
+def instances(world, region: str = EAST) -> dict[str, dict[str, Any]]:
+    return {
+        said["InstanceId"]: said
+        for reservation in world.ec2(region).describe_instances()["Reservations"]
+        for said in reservation["Instances"]
+        if said["State"]["Name"] == "running"
+    }
+
+
+def volume(world, volume_id: str, region: str = EAST) -> dict[str, Any]:
+    (found,) = world.ec2(region).describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    return found
+
+
+def images(world, region: str = EAST) -> list[dict[str, Any]]:
+    return world.ec2(region).describe_images(Owners=["self"])["Images"]
+
+
+def everything(world, region: str = EAST) -> list[str]:
+    return [*things(world, region), *(image["ImageId"] for image in images(world, region))]
+
+
+def restored_to(world, ended, region: str = EAST) -> dict[str, Any]:
+    """What a restore has made of its one instance, as EC2 tells it."""
+    (item,) = ended.document["items"]
+    return instances(world, region)[item["made"]]
+
+
+def into(world, region: str = WEST) -> dict[str, Any]:
+    """A configuration that says where things of another region go."""
+    ec2 = world.ec2(region)
+    subnet = ec2.describe_subnets()["Subnets"][1]["SubnetId"]
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    maps = {"subnets": {"*": subnet}, "security_groups": {"*": group}}
+    return {"restore": {"into": {region: maps}}}
+
+
+def replicate(fab) -> None:
+    assert fab("rsync_region", EAST, WEST, "--engine=copy", "--synchronously").code == 0
+
+
+# Volumes.
+
+
+def test_a_volume_is_made_as_the_original_was(web, fab, world):
+    of = web["volumes"]["/dev/sdf"]
+    ended = fab("restore_volume", "--volume-id", of, "--json")
+    assert ended.code == 0, ended
+    (item,) = ended.document["items"]
+    made, original = volume(world, item["made"]), volume(world, of)
+    for what in ("VolumeType", "Size", "AvailabilityZone", "Encrypted", "KmsKeyId"):
+        assert made[what] == original[what]
+    assert made["State"] == "available"
+    tags = world.tags(made)
+    snapshot = taken_of(world, of)
+    assert tags["Role"] == "data"
+    assert tags["snapback:restored"].startswith(f"{of} as of ")
+    assert tags["snapback:restored"].endswith(f" UTC from {snapshot}")
+    assert not {our_tags.EXPIRES, our_tags.LENT, our_tags.PURPOSE} & tags.keys()
+
+
+def test_a_dry_run_makes_nothing_and_says_all(web, fab, sandbox):
+    ended = fab("restore_volume", "--volume-id", web["volumes"]["/dev/sda1"], "--dry-run")
+    assert ended.code == 0
+    assert "gp3 3000 IOPS 125 MiB/s, as the original" in ended.out
+    assert "where the original was" in ended.out
+    assert changing_calls(sandbox) == []
+
+
+def test_it_is_attached_where_there_is_room(web, fab, world):
+    given = ("restore_volume", "--volume-id", web["volumes"]["/dev/sdf"], "--json")
+    attach = ("--attach", web["instance_id"])
+    ended = fab(*given, *attach)
+    assert ended.code == 0, ended
+    (held,) = volume(world, ended.document["items"][0]["made"])["Attachments"]
+    assert (held["InstanceId"], held["Device"]) == (web["instance_id"], "/dev/sdg")
+    assert not held["DeleteOnTermination"]
+    before = everything(world)
+    for taken in ("/dev/sdf", "/dev/xvdf", "/dev/sdg"):
+        ended = fab(*given, *attach, "--device", taken)
+        assert ended.code == 2
+        assert f"{taken} is taken on {web['instance_id']}" in ended.err
+    assert everything(world) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "exactly one of"),
+        (("--snapshot-id=snap-0123456789abcdef0", "--volume-id=vol-0123456789abcdef0"), "exactly"),
+        (("--snapshot-id=snap-0123456789abcdef0",), "there is no snapshot"),
+        (("--snapshot-id=snap-0123456789abcdef0", "--at=2026-11-01"), "--at is for --volume-id"),
+        (("--snapshot-id=vol-1",), "is no snapshot id"),
+        (("--volume-id=vol-0123456789abcdef0",), "there is no snapshot with a record of"),
+        (("--volume-id=vol-0123456789abcdef0", "--at=tomorrow"), "expected a time like"),
+        (("--volume-id=x; rm -rf /",), "is no volume id"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(load, fab, sandbox, options, says):
+    load(instance("web"))
+    ended = fab("restore_volume", *options)
+    assert ended.code == 2
+    assert says in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert changing_calls(sandbox) == []
+
+
+def test_a_replica_needs_to_be_told_its_zone(web, fab, world):
+    replicate(fab)
+    of = web["volumes"]["/dev/sdf"]
+    ended = fab("restore_volume", "--volume-id", of, "--region-name", WEST)
+    assert ended.code == 2
+    assert "in which zone? Give --zone" in ended.err
+    ended = fab("restore_volume", "--volume-id", of, f"--region-name={WEST}", "--zone=eu-west-1b",
+                "--json")  # fmt: skip
+    assert ended.code == 0, ended
+    made = volume(world, ended.document["items"][0]["made"], WEST)
+    assert (made["AvailabilityZone"], made["VolumeType"]) == ("eu-west-1b", "gp2")
+    assert made["Encrypted"]
+
+
+# Instances.
+
+
+def test_an_instance_is_restored_as_it_was(web, fab, world):
+    before = instances(world)[web["instance_id"]]
+    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--json")
+    assert ended.code == 0, ended
+    made = restored_to(world, ended)
+    for what in ("InstanceType", "SubnetId", "SecurityGroups", "Architecture", "RootDeviceName",
+                 "VirtualizationType", "EnaSupport"):  # fmt: skip
+        assert made[what] == before[what]
+    assert made["BootMode"] == before["CurrentInstanceBootMode"]
+    tags = world.tags(made)
+    assert (tags["Name"], tags["Earmarking"]) == ("web", "production")
+    assert "Role" not in tags
+    assert tags["snapback:restored"].startswith(f"{web['instance_id']} as of ")
+    mappings = {m["DeviceName"]: m["Ebs"] for m in made["BlockDeviceMappings"]}
+    assert {d: m["DeleteOnTermination"] for d, m in mappings.items()} == {
+        "/dev/sda1": True,
+        "/dev/sdf": False,
+    }
+    for device, of in web["volumes"].items():
+        one, original = volume(world, mappings[device]["VolumeId"]), volume(world, of)
+        assert one["SnapshotId"] == taken_of(world, of)
+        assert (one["VolumeType"], one["Size"]) == (original["VolumeType"], original["Size"])
+        assert world.tags(one)["snapback:restored"].startswith(f"{of} as of ")
+        assert our_tags.EXPIRES not in world.tags(one)
+    assert images(world) == []
+    assert instances(world)[web["instance_id"]] == before
+
+
+def test_nothing_of_it_is_swept_and_it_can_be_backed_up(web, fab, world, sandbox):
+    assert fab("restore_instance", "--instance-id", web["instance_id"]).code == 0
+    sandbox.advance(86_400)
+    before = everything(world)
+    assert "0 removed" in fab("sweep").out
+    assert everything(world) == before
+    ended = fab("backup_instances_by_tag", "--json")
+    assert ended.code == 0
+    tags = [world.tags(s) for s in world.snapshots()]
+    assert len(tags) == 6
+    assert not any(our_tags.RESTORED in one for one in tags)
+
+
+def test_what_is_given_goes_before_what_was(web, fab, world):
+    ec2 = world.ec2()
+    subnet = ec2.describe_subnets()["Subnets"][2]
+    group = ec2.create_security_group(GroupName="quiet", Description="x", VpcId=subnet["VpcId"])
+    ec2.create_key_pair(KeyName="spare")
+    ended = fab(
+        "restore_instance", "--instance-id", web["instance_id"], "--subnet-id", subnet["SubnetId"],
+        "--security-group-ids", group["GroupId"], "--key-name", "spare", "--instance-type",
+        "m5.2xlarge", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    made = restored_to(world, ended)
+    assert made["SubnetId"] == subnet["SubnetId"]
+    assert made["KeyName"] == "spare"
+    assert made["InstanceType"] == "m5.2xlarge"
+    assert [one["GroupName"] for one in made["SecurityGroups"]] == ["quiet"]
+
+
+def test_the_time_that_is_meant_is_told_in_utc_and_local(web, fab, sandbox):
+    sandbox.advance(3600)
+    fab("backup_instances_by_tag")
+    sandbox.complete_all()
+    at = (sandbox.now()).strftime("%Y-%m-%dT%H:%M")
+    ended = fab(
+        "restore_instance", "--instance-id", web["instance_id"], "--dry-run", TZ="Asia/Tokyo"
+    )
+    assert " UTC (" in ended.out
+    assert " JST here)" in ended.out
+    last = ended.out
+    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--dry-run",
+                f"--at={at[:-2]}00" if at[-2:] != "00" else f"--at={at}")  # fmt: skip
+    assert ended.code == 0, ended
+    assert ended.out.splitlines()[2].split()[0] != last.splitlines()[2].split()[0]
+    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--at=2001-01-01")
+    assert ended.code == 2
+    assert "the oldest set is of" in ended.err
+
+
+def test_a_set_that_is_not_whole_is_refused_and_listed(web, fab, world, sandbox):
+    world.ec2().delete_snapshot(SnapshotId=taken_of(world, web["volumes"]["/dev/sdf"]))
+    root = taken_of(world, web["volumes"]["/dev/sda1"])
+    sandbox.clear_calls()
+    for command in (
+        ("restore_instance", "--instance-id", web["instance_id"]),
+        ("create_ami", "--instance-id", web["instance_id"]),
+        ("create_ami", "--snapshot-id", root),
+    ):
+        ended = fab(*command)
+        assert ended.code == 2
+        assert f"{web['volumes']['/dev/sdf']}: no snapshot of /dev/sdf" in ended.err
+    assert changing_calls(sandbox) == []
+    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--incomplete", "--json")
+    assert ended.code == 0
+    assert "without what is missing" in ended.document["items"][0]["reasons"][0]
+    assert len(restored_to(world, ended)["BlockDeviceMappings"]) == 1
+
+
+def test_an_ami_keeps_and_is_named_once(web, fab, world):
+    ended = fab(
+        "create_ami", "--snapshot-id", taken_of(world, web["volumes"]["/dev/sdf"]), "--json"
+    )
+    assert ended.code == 0, ended
+    (image,) = images(world)
+    assert image["ImageId"] == ended.document["items"][0]["made"]
+    assert (image["State"], image["RootDeviceName"]) == ("available", "/dev/sda1")
+    mapped = {m["DeviceName"]: m["Ebs"] for m in image["BlockDeviceMappings"]}
+    assert mapped["/dev/sdf"]["VolumeType"] == "gp2"
+    assert not mapped["/dev/sdf"]["DeleteOnTermination"]
+    assert mapped["/dev/sda1"]["DeleteOnTermination"]
+    again = fab("create_ami", "--instance-id", web["instance_id"])
+    assert again.code == 2
+    assert f"{image['ImageId']} is called" in again.err
+    odd = fab("create_ami", "--instance-id", web["instance_id"], "--name", "a:b")
+    assert odd.code == 1
+    assert "InvalidAMIName.Malformed" in odd.err
+    assert len(images(world)) == 1
+
+
+# From replicas, with the source region gone.
+
+
+def gone(sandbox) -> None:
+    sandbox.fault("*", "error", region=EAST, code="UnauthorizedOperation", count=None)
+    sandbox.clear_calls()
+
+
+def test_from_replicas_no_other_region_is_called(web, fab, world, sandbox, configure):
+    replicate(fab)
+    configure(**into(world))
+    gone(sandbox)
+    for task in ("restore_instance", "create_ami"):
+        ended = fab(task, "--instance-id", web["instance_id"], "--region-name", WEST, "--json")
+        assert ended.code == 0, ended
+    ended = fab("restore_volume", "--volume-id", web["volumes"]["/dev/sdf"], "--region-name", WEST,
+                "--zone", "eu-west-1a")  # fmt: skip
+    assert ended.code == 0, ended
+    ended = fab("restore_instances_by_tag", WEST, "--json")
+    assert ended.code == 0, ended
+    assert {call.region for call in sandbox.calls()} == {WEST}
+
+
+def test_what_stands_for_a_subnet_of_another_region_is_never_guessed(web, fab, world, sandbox):
+    replicate(fab)
+    sandbox.clear_calls()
+    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--region-name", WEST)
+    assert ended.code == 2
+    assert "what stands for subnet subnet-" in ended.err
+    assert "what stands for security group sg-" in ended.err
+    assert changing_calls(sandbox) == []
+    ec2 = world.ec2(WEST)
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    where = ("--subnet-id", subnet, "--security-group-ids")
+    ended = fab("restore_instance", f"--instance-id={web['instance_id']}", f"--region-name={WEST}",
+                *where, "sg-0123456789abcdef0")  # fmt: skip
+    assert ended.code == 2
+    assert "there is no security group sg-0123456789abcdef0 in eu-west-1" in ended.err
+    ended = fab("restore_instance", f"--instance-id={web['instance_id']}", f"--region-name={WEST}",
+                *where, group)  # fmt: skip
+    assert ended.code == 0, ended
+
+
+def test_all_of_a_region_is_restored_and_nothing_twice(load, fab, world, sandbox, configure):
+    old = instance("old", 8)
+    ids = load(instance("web", 8, 20), instance("db", 8), old)
+    assert fab("backup_instances_by_tag").code == 0
+    sandbox.complete_all()
+    replicate(fab)
+    world.ec2().terminate_instances(InstanceIds=[ids["old"]["instance_id"]])
+    sandbox.advance(8 * 86_400)
+    assert fab("backup_instances_by_tag").code == 0
+    sandbox.complete_all()
+    replicate(fab)
+    configure(**into(world))
+    gone(sandbox)
+    ended = fab("restore_instances_by_tag", WEST, "--src-region-name", EAST, "--dry-run", "--json")
+    assert ended.code == 0, ended
+    assert changing_calls(sandbox) == []
+    assert ended.item(ids["web"]["instance_id"])["outcome"] == "would do"
+    assert ended.item(ids["old"]["instance_id"])["outcome"] == "excluded"
+    sandbox.fault("RunInstances", "error", code="InsufficientInstanceCapacity")
+    ended = fab("restore_instances_by_tag", WEST, "--json")
+    assert ended.code == 1
+    assert sorted(i["outcome"] for i in ended.document["items"]) == ["done", "excluded", "failed"]
+    assert len(instances(world, WEST)) == 1
+    ended = fab("restore_instances_by_tag", WEST, "--within=30d", "--json")
+    assert ended.code == 0, ended
+    assert sorted(i["outcome"] for i in ended.document["items"]) == [
+        "already restored",
+        "done",
+        "done",
+    ]
+    names = sorted(world.tags(one)["Name"] for one in instances(world, WEST).values())
+    assert names == ["db", "old", "web"]
+    assert images(world, WEST) == []
+
+
+def test_that_there_is_nothing_to_restore_is_a_failure(load, fab):
+    load(instance("web"))
+    ended = fab("restore_instances_by_tag", WEST)
+    assert ended.code == 1
+    assert "no replica in eu-west-1 has the tag Earmarking=production" in ended.err
+    assert fab("restore_instances_by_tag", WEST, "--subnet-map", "nonsense").code == 2
+
+
+# What goes wrong on the way.
+
+STEPS = (
+    "RegisterImage",
+    "RunInstances",
+    "CreateTags",
+    "ModifyInstanceAttribute",
+    "DeleteTags",
+)
+
+
+@pytest.mark.parametrize("action", STEPS)
+@pytest.mark.parametrize("effect", ["error", "drop_after"])
+def test_each_call_failing_once_leaves_all_or_nothing(web, run, world, sandbox, action, effect):
+    before = sorted(everything(world))
+    code = "UnauthorizedOperation" if effect == "error" else None
+    sandbox.fault(action, effect, code=code)
+    if effect == "drop_after":
+        (outcome,) = restore_instance(web["instance_id"]).outcomes
+        assert outcome.facts["made"] in instances(world)
+        assert len(instances(world)) == 2
+    else:
+        with pytest.raises(ItemsFailed, match=action):
+            restore_instance(web["instance_id"])
+        assert sorted(everything(world)) == before
+
+
+@pytest.mark.parametrize("action", ["CreateVolume", "AttachVolume", "DeleteTags"])
+def test_a_volume_is_whole_or_gone(web, fab, world, sandbox, action):
+    before = sorted(everything(world))
+    sandbox.fault(action, "error", code="UnauthorizedOperation")
+    ended = fab("restore_volume", "--volume-id", web["volumes"]["/dev/sdf"], "--attach",
+                web["instance_id"])  # fmt: skip
+    assert ended.code == 1
+    assert action in ended.err
+    assert sorted(everything(world)) == before
+
+
+def test_what_cannot_be_taken_down_is_told(web, fab, run, world, sandbox):
+    sandbox.fault("DeregisterImage", "error", code="UnauthorizedOperation", count=None)
+    with pytest.raises(ItemsFailed, match="DeregisterImage") as failed:
+        restore_instance(web["instance_id"])
+    (outcome,) = failed.value.outcomes
+    assert (outcome.word, failed.value.exit_code) == (Word.LEFT_BEHIND, 4)
+    assert outcome.facts["made"] in instances(world)
+    sandbox.clear_faults()
+    assert fab("sweep", "--run", run.run_id).code == 0
+    assert images(world) == []
+    assert outcome.facts["made"] in instances(world)
+
+
+def test_from_python_it_is_the_same(web, run, world):
+    with pytest.raises(UsageError, match="has no zone"):
+        restore_instance(web["instance_id"], at=datetime(2026, 11, 1))  # noqa: DTZ001
+    (outcome,) = restore_instance(web["instance_id"], region_name="us-e").outcomes
+    assert outcome.facts["made"] in instances(world)
