@@ -91,6 +91,16 @@ def lend(run: Run, world: World) -> Callable[..., None]:
     return lend_all
 
 
+def test_a_helper_knows_the_zone_where_its_volumes_have_to_be(run, world):
+    vpc = launching.subnets_for(run.conn(HERE), HERE, ())[0].vpc_id
+    with (
+        lender_at(run, HERE) as lender,
+        lender.security_group(vpc, [OWN]) as group_id,
+        lender.instance(wish(run, lender, group_id), "helper") as helper,
+    ):
+        assert helper.zone == zone_of(world, helper.instance_id) != ""
+
+
 def test_all_is_tagged_in_the_call_that_creates_it(lend, run, world, sandbox):
     def look() -> None:
         ec2 = world.ec2()
