@@ -22,6 +22,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
             "mke2fs": "e2fsprogs",
             "tune2fs": "e2fsprogs",
             "resize2fs": "e2fsprogs",
+            "e2fsck": "e2fsprogs",
             "e2label": "e2fsprogs",
         }
         for kind in EXT
@@ -132,12 +133,12 @@ def mount_options(fs_type: str, *, read_only: bool) -> str:
     return ",".join(("ro" if read_only else "rw", *_SAFE, *own))
 
 
-def label_command(shape: Shape, device: str, mount_point: str) -> list[str]:
-    """Answer the command that gives a file system its label: a btrfs while it is mounted."""
+def label_command(shape: Shape, device: str) -> list[str]:
+    """Answer the command that gives an unmounted file system its label."""
     if shape.fs_type == "xfs":
         return ["xfs_admin", "-L", shape.label or "--", device]
     if shape.fs_type == "btrfs":
-        return ["btrfs", "filesystem", "label", "--", mount_point, shape.label]
+        return ["btrfs", "filesystem", "label", "--", device, shape.label]
     return ["e2label", device, shape.label]
 
 
@@ -150,6 +151,16 @@ def grow_command(shape: Shape, device: str, mount_point: str) -> list[str]:
         return ["btrfs", "filesystem", "resize", str(shape.size), mount_point]
     blocks = shape.size // number_of(shape.features, "block size")
     return ["resize2fs", device, str(blocks)]
+
+
+def grow_unmounted(shape: Shape, device: str) -> list[list[str]]:
+    """Answer the commands that do the same, slower, while it is unmounted; none if that can't be.
+
+    A kernel grows no mounted ext2, and no other without reserved blocks or the right to do so.
+    """
+    if shape.fs_type not in EXT:
+        return []
+    return [["e2fsck", "-f", "-p", device], grow_command(shape, device, "")]
 
 
 def number_of(features: frozenset[str], name: str) -> int:

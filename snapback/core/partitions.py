@@ -15,6 +15,7 @@ BOOT_CODE = 440
 LARGEST_GAP = 8 << 20
 _CONTAINERS = {"5", "f", "85"}
 _AT_END_OF_GPT = 33
+_GPT_ENTRY = 128
 _LINE = re.compile(r"^(?P<node>\S+) : (?P<fields>.*)$")
 _NUMBER = re.compile(r"(\d+)\Z")
 
@@ -81,7 +82,8 @@ def read_dump(text: str) -> Table:
     sector = int(header.get("sector-size", "512"))
     is_gpt = header["label"] == "gpt"
     first = min((part.start for part in partitions), default=0)
-    begin = int(header.get("first-lba", "34")) * sector if is_gpt else sector
+    entries = int(header.get("table-length", "128")) * _GPT_ENTRY
+    begin = 2 * sector + entries if is_gpt else sector
     return Table(
         label=header["label"],
         script="\n".join(script) + "\n",

@@ -18,6 +18,7 @@ from snapback.core.filesystems import (
     Found,
     Shape,
     grow_command,
+    grow_unmounted,
     label_command,
     mount_options,
     read_blkid,
@@ -172,18 +173,29 @@ def make(host: Host, device: str, wanted: Shape) -> None:
 
 def tune(host: Host, device: str, wanted: Shape) -> None:
     """Give an unmounted file system another's label, and what else can be changed at any time."""
-    if wanted.fs_type != "btrfs" and label_of(host, device) != wanted.label:
-        host.sudo(label_command(wanted, device, ""))
+    if label_of(host, device) != wanted.label:
+        host.sudo(label_command(wanted, device))
     for argv in wanted.tune:
         host.sudo([*argv, device])
 
 
-def tune_mounted(host: Host, device: str, wanted: Shape, now: Shape, folder: str) -> None:
-    """Give a mounted file system another one's size, where that is larger; a btrfs its label."""
-    if wanted.size > now.size:
-        host.sudo(grow_command(wanted, device, folder), timeout_s=LONG_S)
-    if wanted.fs_type == "btrfs" and now.label != wanted.label:
-        host.sudo(label_command(wanted, device, folder))
+def grow(host: Host, device: str, wanted: Shape, now: Shape) -> None:
+    """Make an unmounted file system as large as another one, if that is larger.
+
+    :raises CommandFailed: that can't be done.
+    """
+    if wanted.size <= now.size:
+        return
+    try:
+        with mounted(host, device, wanted.fs_type) as folder:
+            host.sudo(grow_command(wanted, device, folder), timeout_s=LONG_S)
+    except CommandFailed as error:
+        commands = grow_unmounted(wanted, device)
+        if not commands:
+            raise
+        log.info("%s: %s is grown while it is unmounted: %s", host.name, device, error)
+        for argv in commands:
+            host.sudo(argv, timeout_s=LONG_S)
 
 
 def copy_label(source: Host, src_mnt: str, destination: Host, dst_mnt: str) -> None:
@@ -235,23 +247,24 @@ def write_table(host: Host, device: str, table: Table) -> None:
         stdin=table.script.encode("utf-8", "surrogateescape"),
         timeout_s=LONG_S,
     )
-    host.sudo(["partx", "--update", device], check=False)
     for part in table.partitions:
-        _await_node(host, node_of(device, part.number), part.size)
+        _await_node(host, device, node_of(device, part.number), part.size)
 
 
 _AWAIT = """
 left=150
-until [ "$(blockdev --getsize64 "$1" 2>&1)" = "$2" ]; do
+until [ "$(blockdev --getsize64 "$2" 2>&1)" = "$3" ]; do
     left=$((left - 1))
     [ "$left" -gt 0 ] || exit 1
+    [ "$left" != 135 ] || partx --update "$1"
     sleep 0.2
 done
 """
 
 
-def _await_node(host: Host, node: str, size: int) -> None:
-    argv = ["sh", "-c", _AWAIT, "snapback-await", node, str(size)]
+def _await_node(host: Host, disk: str, node: str, size: int) -> None:
+    """Wait for a partition to show: udev sees to that, and after 3 s partx."""
+    argv = ["sh", "-c", _AWAIT, "snapback-await", disk, node, str(size)]
     if host.sudo(argv, timeout_s=LONG_S, check=False).returncode:
         raise HostError(
             host.name,

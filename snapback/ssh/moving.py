@@ -253,10 +253,10 @@ class _Move:
         if (there.fs_type, there.uuid) != (wanted.fs_type, wanted.uuid) or there.is_ambivalent:
             return False
         try:
-            with disks.mounted(self._destination, dst, there.fs_type) as dst_mnt:
-                now = disks.shape(self._destination, dst, there, dst_mnt)
-                disks.tune_mounted(self._destination, dst, wanted, now, dst_mnt)
-                now = disks.shape(self._destination, dst, there, dst_mnt)
+            now = self._shape_there(dst, there)
+            if now.size < wanted.size:
+                disks.grow(self._destination, dst, wanted, now)
+                now = self._shape_there(dst, there)
             why_not = differences(wanted, now, AUTOMATIC)
             if not why_not and now.size != wanted.size:
                 why_not = f"it has {now.size} bytes instead of {wanted.size}"
@@ -276,14 +276,16 @@ class _Move:
         try:
             disks.make(self._destination, dst, wanted)
             disks.tune(self._destination, dst, wanted)
-            found = disks.probe(self._destination, dst)
-            with disks.mounted(self._destination, dst, wanted.fs_type) as dst_mnt:
-                made = disks.shape(self._destination, dst, found, dst_mnt)
+            made = self._shape_there(dst, disks.probe(self._destination, dst))
         except CommandFailed as error:
             raise _Opaque(f"another one like it can't be made: {error.stderr}") from error
         if why_not := differences(wanted, made):
             raise _Opaque(f"another one like it can't be made: {why_not}")
         return False
+
+    def _shape_there(self, dst: str, there: Found) -> Shape:
+        with disks.mounted(self._destination, dst, there.fs_type) as dst_mnt:
+            return disks.shape(self._destination, dst, there, dst_mnt)
 
     def _files(self, src_mnt: str, dst: str, found: Found, step: str) -> None:
         """Run rsync between two file systems that are alike.

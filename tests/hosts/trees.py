@@ -101,11 +101,11 @@ def _links(top: bytes) -> None:
 
 def _sparse(top: bytes) -> None:
     with open(os.path.join(top, b"sparse"), "wb") as file:
-        file.truncate(300 << 20)
-        for place in (0, 5_000_000, 200 << 20, (300 << 20) - 1):
+        file.truncate(48 << 20)
+        for place in (0, 5_000_000, 200 << 20, (48 << 20) - 1):
             file.seek(place)
             file.write(b"data")
-        file.truncate(300 << 20)
+        file.truncate(48 << 20)
     with open(os.path.join(top, b"only a hole"), "wb") as file:
         file.truncate(10 << 20)
     _write(os.path.join(top, b"zeros"), bytes(1 << 20))
@@ -208,7 +208,7 @@ def change(folder: str) -> None:
     with open(os.path.join(top, b"sparse"), "r+b") as file:
         file.seek(5_000_000)
         file.write(bytes(4))
-        file.seek(100 << 20)
+        file.seek(30 << 20)
         file.write(b"more")
     with open(os.path.join(top, b"zeros"), "r+b") as file:
         file.seek(1000)

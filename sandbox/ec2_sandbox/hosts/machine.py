@@ -235,11 +235,12 @@ class Machine:
             del self.disks[volume_id]
             return True
 
-    def _written(self, name: str) -> None:
-        """Shows what is on a disk now, of which a node has been closed after writing."""
+    def _written(self, names: set[str]) -> None:
+        """Shows what is on the disks now of which nodes have been closed after writing."""
         with self._lock:
             for disk in self.disks.values():
-                if name.startswith(disk.name) and self.pid is not None:
+                written = any(name.startswith(disk.name) for name in names)
+                if written and self.pid is not None:
                     disk.refresh()
                     publish(self.root, disk)
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "mkfs.btrfs": "btrfs-progs",
+    "cryptsetup": "cryptsetup-bin",
     "rsync": "rsync",
     "busybox": "busybox",
     "tcsh": "tcsh",

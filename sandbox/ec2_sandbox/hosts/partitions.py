@@ -10,6 +10,7 @@ from pathlib import Path
 from ec2_sandbox.hosts.programs import PATH
 
 SECTOR = 512
+EXTENDED = ("5", "f", "85")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ def read_partitions(path: str) -> dict[int, Partition]:
     found = {}
     for each in table.get("partitions", ()):
         number = int(each["node"].removeprefix(path).lstrip("p"))
-        found[number] = Partition(each["start"] * sector, each["size"] * sector)
+        sectors = each["size"]
+        if table["label"] == "dos" and each["type"] in EXTENDED:
+            sectors = 2  # so much the kernel shows of what holds the logical ones
+        found[number] = Partition(each["start"] * sector, sectors * sector)
     return found
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import linux
 
+_TRIES, _PAUSE = 5, 0.1
 _EVENT = struct.Struct("iIII")
 
 
@@ -19,11 +21,11 @@ class Watcher:
 
     def __init__(self) -> None:
         self._descriptor = linux.inotify()
-        self._callbacks: dict[int, Callable[[str], None]] = {}
+        self._callbacks: dict[int, Callable[[set[str]], None]] = {}
         threading.Thread(target=self._run, daemon=True).start()
 
-    def watch(self, folder: Path, callback: Callable[[str], None]) -> None:
-        """Calls back with the name of each file of a folder that is closed after writing.
+    def watch(self, folder: Path, callback: Callable[[set[str]], None]) -> None:
+        """Calls back with the names of the files of a folder that were closed after writing.
 
         It ends with the folder's file system.
         """
@@ -33,7 +35,7 @@ class Watcher:
     def _run(self) -> None:
         while True:
             data = os.read(self._descriptor, 65536)
-            seen: dict[tuple[int, str], None] = {}
+            seen: dict[int, set[str]] = {}
             while data:
                 watch, mask, _, length = _EVENT.unpack_from(data)
                 name = data[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode()
@@ -41,9 +43,19 @@ class Watcher:
                 if mask & linux.IN_IGNORED:
                     self._callbacks.pop(watch, None)
                 else:
-                    seen[watch, name] = None
-            for watch, name in seen:
+                    seen.setdefault(watch, set()).add(name)
+            for watch, names in seen.items():
                 callback = self._callbacks.get(watch)
                 if callback is not None:
-                    with contextlib.suppress(OSError):
-                        callback(name)
+                    _call(callback, names)
+
+
+def _call(callback: Callable[[set[str]], None], names: set[str]) -> None:
+    """Calls back, again where somebody else changes the disk at this very moment."""
+    for _ in range(_TRIES):
+        try:
+            callback(names)
+        except (OSError, ValueError, SandboxError):
+            time.sleep(_PAUSE)
+        else:
+            return
