@@ -198,33 +198,6 @@ def grow(host: Host, device: str, wanted: Shape, now: Shape) -> None:
             host.sudo(argv, timeout_s=LONG_S)
 
 
-def copy_label(source: Host, src_mnt: str, destination: Host, dst_mnt: str) -> None:
-    """Give a mounted file system the label of another mounted one.
-
-    :raises HostError: it can't be told, or given.
-    """
-    find = ["findmnt", "-n", "-v", "-o", "SOURCE", "-M"]
-    src_device = source.sudo([*find, src_mnt]).stdout.removesuffix("\n")
-    dst_device = destination.sudo([*find, dst_mnt]).stdout.removesuffix("\n")
-    label = label_of(source, src_device)
-    if label_of(destination, dst_device) == label:
-        return
-    fs_type = destination.sudo(["findmnt", "-n", "-o", "FSTYPE", "-M", dst_mnt]).stdout.strip()
-    if fs_type in EXT:
-        destination.sudo(["e2label", dst_device, label])
-    elif fs_type == "xfs":
-        destination.sudo(["xfs_io", "-c", f"label -s {label}" if label else "label -c", dst_mnt])
-    elif fs_type == "btrfs":
-        destination.sudo(["btrfs", "filesystem", "label", dst_mnt, label])
-    else:
-        raise HostError(
-            destination.name,
-            destination.region,
-            f"{dst_mnt} is {fs_type or 'no file system'}, and its label can't be set",
-            "use ext2, ext3, ext4, xfs or btrfs",
-        )
-
-
 def read_table(host: Host, device: str) -> Table:
     """Answer a disk's partition table.
 
