@@ -106,6 +106,8 @@ class Lender:
                 take_back(self.conn, thing, self._patience.sleep, self._detach_s)
             except SnapbackError as error:
                 reason = str(error)
+                if isinstance(error, ApiError) and error.code == "UnauthorizedOperation":
+                    break  # which no patience changes
             else:
                 return ""
         return reason

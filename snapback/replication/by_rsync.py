@@ -28,7 +28,7 @@ from snapback.replication.engine import Options, kms_key_of, tags_of
 from snapback.replication.pair import Pair, Pairs, open_pair
 from snapback.runtime import Run
 from snapback.ssh.moving import End, Terms, move_volume
-from snapback.sweep import left_behind, sweep_places
+from snapback.sweep import left_behind
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def open_rsync_engine(
     run: Run, source: Place, destination: Place, options: Options
 ) -> Iterator[RsyncEngine]:
-    """Answer the engine, once what has expired of ours is swept; at the end all is taken down.
+    """Answer the engine; at the end all that it needed is taken down.
 
     The helpers are launched when the first step is ready.
 
@@ -45,10 +45,8 @@ def open_rsync_engine(
     """
     src_inst = _own(run, source, options.src_inst, "src_inst")
     dst_inst = _own(run, destination, options.dst_inst, "dst_inst")
-    swept = sweep_places(run, [source, destination])
     pairs = Pairs(lambda: open_pair(run, source, destination, src_inst, dst_inst))
     engine = RsyncEngine(pairs, options, run.settings.replication.replication_workers)
-    engine.outcomes += [outcome for outcome in swept if outcome.exit_code]
     try:
         yield engine
     finally:

@@ -18,6 +18,7 @@ from snapback.replication.by_rsync import open_rsync_engine
 from snapback.replication.carrying_out import carry_out, word_for, would
 from snapback.replication.engine import Opener, Options
 from snapback.runtime import Run
+from snapback.sweep import sweep_places
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ def _finish(
     all_plans = tuple(plan for _, plan in plans)
     if dry_run:
         return Replication(all_plans, tuple(one for plan in all_plans for one in would(run, plan)))
+    outcomes = _swept(run, all_plans) if options.engine == "rsync" else []
     results = fanout.each(
         plans,
         lambda planned: carry_out(run, planned[1], opener, options),
@@ -207,12 +209,17 @@ def _finish(
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)
-    outcomes: list[Outcome] = []
     for result in results:
         outcomes += result.value or []
         if result.error:
             outcomes.append(_leg_failed(result.item[0], result.error))
     return Replication(all_plans, tuple(outcomes))
+
+
+def _swept(run: Run, plans: Sequence[ReplicationPlan]) -> list[Outcome]:
+    """Sweep what has expired of ours at all ends, and answer what could not be."""
+    places = {place for plan in plans for place in (plan.source, plan.destination)}
+    return [outcome for outcome in sweep_places(run, sorted(places)) if outcome.exit_code]
 
 
 def _leg_failed(leg: Leg, error: SnapbackError) -> Outcome:

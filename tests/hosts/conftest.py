@@ -11,6 +11,7 @@ from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 
 from snapback import config, runtime
+from tests.hosts.replicas import FILL, SETTINGS, Fleet, everything
 from tests.sandbox.conftest import (
     REGIONS,
     begin,
@@ -57,3 +58,19 @@ def real_run(reachable: Callable[..., Any]) -> Iterator[runtime.Run]:
     path = reachable(temporary={"source_cidr": "203.0.113.7/32", "lease_minutes": 20})
     with runtime.use(runtime.Run(config.load(path))) as found:
         yield found
+
+
+@pytest.fixture
+def lay_out(sandbox, world, fab, load, reachable):
+    """Lays out a fleet whose data volumes have data, with a configuration that lets in."""
+
+    def make(*, settings: dict[str, Any] | None = None, **regions: Any) -> Fleet:
+        reachable(**{**SETTINGS, **(settings or {})})
+        placed = load(**{r.replace("_", "-"): {"instances": found} for r, found in regions.items()})
+        fleet = Fleet(sandbox, world, fab, placed, everything(world))
+        for names in placed.values():
+            for name in names:
+                fleet.shell(FILL, name)
+        return fleet
+
+    return make

@@ -6,17 +6,20 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ec2_sandbox import Sandbox
 
 from tests.hosts.helpers import wait_until
-from tests.sandbox.conftest import REGIONS, World
+from tests.sandbox.conftest import REGIONS, World, instance
+from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_temporary import things
 
 ROOT = {"device": "/dev/sda1", "size": 2, "tags": {"snapback:exclude": ""}}
 DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
+LEG = ("rsync_region", EAST, WEST)
 SETTINGS: dict[str, Any] = {"temporary": {"source_cidr": "203.0.113.7/32"}}
 FILL = """
 cd /data
@@ -105,3 +108,33 @@ def demand_nothing_left(world: World, before: dict[str, list[str]]) -> None:
 def everything(world: World) -> dict[str, list[str]]:
     """Whatever there is that somebody has to pay or to clear away, by region."""
     return {region: sorted(things(world, region)) for region in REGIONS}
+
+
+@dataclass
+class Fleet:
+    """A fleet with data, and all there is in the world beside snapshots."""
+
+    sandbox: Sandbox
+    world: World
+    fab: Any
+    ids: dict[str, Any]
+    before: dict[str, list[str]]
+
+    def shell(self, script: str, name: str = "web") -> str:
+        """Run a shell script on an instance."""
+        ids = next(region[name] for region in self.ids.values() if name in region)
+        code, said, complaint = self.sandbox.hosts.run(ids["instance_id"], script)
+        assert code == 0, complaint
+        return str(said)
+
+    def back_up(self) -> None:
+        assert self.fab("backup_instances_by_tag", "--synchronously").code == 0
+
+    def demand(self, count: int, *regions: str) -> None:
+        """Demand that there are so many replicas, each exact, and nothing temporary."""
+        assert demand_exact(self.sandbox, self.world, *regions) == count
+        demand_nothing_left(self.world, self.before)
+
+
+def web(*more: dict[str, Any], name: str = "web", **changed: Any) -> dict[str, Any]:
+    return instance(name, volumes=[ROOT, {**DATA, **changed}, *more])

@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-
-import pytest
-from ec2_sandbox import Sandbox
 
 from snapback.core.record import describe, parse
-from tests.hosts.replicas import (
-    DATA,
-    FILL,
-    ROOT,
-    SETTINGS,
-    demand_exact,
-    demand_nothing_left,
-    everything,
-    replicas,
-)
-from tests.sandbox.conftest import World, instance
+from tests.hosts.replicas import LEG, replicas, web
+from tests.sandbox.conftest import World
 from tests.sandbox.replicas import EAST, SOUTH, WEST
-
-LEG = ("rsync_region", EAST, WEST)
-
-
-@dataclass
-class Fleet:
-    """A fleet with data, and all there is in the world beside snapshots."""
-
-    sandbox: Sandbox
-    world: World
-    fab: Any
-    ids: dict[str, Any]
-    before: dict[str, list[str]]
-
-    def shell(self, script: str, name: str = "web") -> str:
-        """Run a shell script on an instance."""
-        ids = next(region[name] for region in self.ids.values() if name in region)
-        code, said, complaint = self.sandbox.hosts.run(ids["instance_id"], script)
-        assert code == 0, complaint
-        return str(said)
-
-    def back_up(self) -> None:
-        assert self.fab("backup_instances_by_tag", "--synchronously").code == 0
-
-    def demand(self, count: int, *regions: str) -> None:
-        """Demand that there are so many replicas, each exact, and nothing temporary."""
-        assert demand_exact(self.sandbox, self.world, *regions) == count
-        demand_nothing_left(self.world, self.before)
-
-
-@pytest.fixture
-def lay_out(sandbox, world, fab, load, reachable):
-    """Lays out a fleet whose data volumes have data, with a configuration that lets in."""
-
-    def make(*, settings: dict[str, Any] | None = None, **regions: Any) -> Fleet:
-        reachable(**{**SETTINGS, **(settings or {})})
-        placed = load(**{r.replace("_", "-"): {"instances": found} for r, found in regions.items()})
-        fleet = Fleet(sandbox, world, fab, placed, everything(world))
-        for names in placed.values():
-            for name in names:
-                fleet.shell(FILL, name)
-        return fleet
-
-    return make
-
-
-def web(*more: dict[str, Any], name: str = "web", **changed: Any) -> dict[str, Any]:
-    return instance(name, volumes=[ROOT, {**DATA, **changed}, *more])
 
 
 def test_cron_replicates_snapshots_that_were_pending_a_moment_ago(lay_out, sandbox, world):

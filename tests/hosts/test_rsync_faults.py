@@ -1,0 +1,205 @@
+"""Whatever goes wrong with the engine rsync: every replica is exact, nothing temporary left."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+from ec2_sandbox import Sandbox
+
+from tests.hosts.helpers import fab_running, wait_until
+from tests.hosts.replicas import DATA, LEG, Fleet, replicas, web
+from tests.sandbox.conftest import World
+from tests.sandbox.replicas import EAST, WEST
+
+
+@pytest.fixture
+def fleet(lay_out) -> Fleet:
+    found: Fleet = lay_out(us_east_1=[web()])
+    found.back_up()
+    return found
+
+
+def helper_at(world: World, region: str) -> str:
+    """The temporary instance in a region, once it runs."""
+    wanted = [
+        {"Name": "tag-key", "Values": ["snapback:lent"]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+
+    def look() -> Any:
+        found = world.ec2(region).describe_instances(Filters=wanted)["Reservations"]
+        return found and found[0]["Instances"][0]["InstanceId"]
+
+    return str(wait_until(look, f"a helper in {region}"))
+
+
+def hold_up(sandbox: Sandbox, world: World) -> str:
+    """Stop the transfer in the middle: rsync on the destination, whose instance is answered."""
+    helper = helper_at(world, WEST)
+    wait_until(
+        lambda: sandbox.hosts.run(helper, "pkill -STOP -f 'rsync [-]-server'")[0] == 0, "rsync"
+    )
+    return helper
+
+
+def run_id_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().split()[-1]
+
+
+STAGES = (
+    ("CreateKeyPair", WEST),
+    ("RunInstances", EAST),
+    ("AttachVolume", WEST),
+    ("the transfer", WEST),
+    ("CreateSnapshot", WEST),
+    ("TerminateInstances", EAST),
+)
+
+
+@pytest.mark.parametrize(("stage", "region"), STAGES, ids=[stage for stage, _ in STAGES])
+def test_killed_swept_and_run_again(fleet, sandbox, world, stage, region):
+    if stage != "the transfer":
+        sandbox.fault(stage, "hang", seconds=1, region=region)
+    with fab_running(*LEG) as process:
+        run_id = run_id_of(process)
+        if stage == "the transfer":
+            hold_up(sandbox, world)
+        else:
+            wait_until(sandbox.calls_under_way, stage)
+        process.send_signal(signal.SIGKILL)
+    wait_until(lambda: not sandbox.calls_under_way(), "the end of the call")
+    swept = fleet.fab("sweep", "--run", run_id)
+    assert swept.code == 0, swept.err
+    there = len(replicas(world, WEST))
+    fleet.demand(there)
+    ended = fleet.fab(*LEG)
+    assert ended.code == 0, ended.err
+    fleet.demand(1)
+
+
+def test_stopped_by_ctrl_c(fleet, sandbox, world):
+    with fab_running(*LEG, "--json") as process:
+        hold_up(sandbox, world)
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 1, complaint
+    (item,) = json.loads(said)["items"]
+    assert item["outcome"] == "not done"
+    fleet.demand(0)
+
+
+def test_a_helper_that_is_lost_is_replaced_for_the_next_volume(lay_out, sandbox, world):
+    fleet = lay_out(
+        settings={"replication": {"replication_workers": 1}},
+        us_east_1=[web({**DATA, "device": "/dev/sdg", "mount_point": "/more"})],
+    )
+    fleet.back_up()
+    with fab_running(*LEG, "--json") as process:
+        helper = hold_up(sandbox, world)
+        world.ec2(WEST).terminate_instances(InstanceIds=[helper])
+        said, complaint = process.communicate(timeout=100)
+    assert process.returncode == 1, complaint
+    assert sorted(item["outcome"] for item in json.loads(said)["items"]) == ["done", "failed"]
+    fleet.demand(1)
+    assert fleet.fab(*LEG).code == 0
+    fleet.demand(2)
+
+
+PASSING = {
+    "500": {"effect": "error", "code": "InternalError", "status": 500},
+    "no answer": {"effect": "drop_after"},
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_each_call_failing_once_costs_nothing(fleet, sandbox, fault):
+    for action in ACTIONS:
+        sandbox.fault(action, **PASSING[fault])
+    ended = fleet.fab(*LEG)
+    assert ended.code == 0, ended.err
+    assert not set(ACTIONS) - {call.action for call in sandbox.calls()}
+    fleet.demand(1)
+
+
+ACTIONS = (
+    "AttachVolume",
+    "AuthorizeSecurityGroupIngress",
+    "CreateKeyPair",
+    "CreateSecurityGroup",
+    "CreateSnapshot",
+    "CreateTags",
+    "CreateVolume",
+    "DeleteKeyPair",
+    "DeleteSecurityGroup",
+    "DeleteVolume",
+    "DescribeImages",
+    "DescribeInstances",
+    "DescribeKeyPairs",
+    "DescribeSecurityGroups",
+    "DescribeSnapshots",
+    "DescribeSubnets",
+    "DescribeVolumes",
+    "DetachVolume",
+    "ModifyInstanceAttribute",
+    "RunInstances",
+    "TerminateInstances",
+)
+REFUSED = (
+    "CreateKeyPair",
+    "RunInstances",
+    "CreateTags",
+    "CreateVolume",
+    "AttachVolume",
+    "DetachVolume",
+    "CreateSnapshot",
+)
+
+
+def test_each_call_refused_is_told_and_leaves_nothing(fleet, sandbox, world):
+    for action in REFUSED:
+        sandbox.fault(action, "error", code="UnauthorizedOperation", status=403, region=WEST)
+        ended = fleet.fab(*LEG)
+        sandbox.clear_faults()
+        assert ended.code == 1, (action, ended)
+        assert f"not allowed to call ec2:{action} in eu-west-1" in ended.err
+        fleet.demand(0)
+    assert fleet.fab(*LEG).code == 0
+    fleet.demand(1)
+
+
+def test_two_runs_at_once_make_one_replica(fleet, sandbox, world):
+    with fab_running(*LEG, "--json") as one, fab_running(*LEG, "--json") as other:
+        said = [process.communicate(timeout=100) for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0), said
+    words = sorted(json.loads(out)["items"][0]["outcome"] for out, _ in said)
+    assert words[0] in ("already replicated", "being replicated")
+    assert words[1] in ("begun", "done")
+    fleet.demand(1)
+
+
+def test_a_snapshot_that_ends_in_error_is_no_replica(fleet, sandbox, world):
+    sandbox.fail_next_snapshot(region=WEST, message="The key is gone")
+    ended = fleet.fab(*LEG, "--synchronously")
+    assert ended.code == 1
+    assert "ended in error: The key is gone" in ended.err
+    fleet.demand(0)
+    again = fleet.fab(*LEG)
+    assert again.code == 1, "the broken one is told"
+    assert "us-east-1 to eu-west-1: 1 " in again.out
+    fleet.demand(1)
+
+
+def test_what_can_not_be_taken_down_is_told(fleet, sandbox, world):
+    sandbox.fault("DeleteSecurityGroup", "error", code="UnauthorizedOperation", count=None)
+    ended = fleet.fab(*LEG)
+    assert ended.code == 4
+    assert "sg-" in ended.err
+    sandbox.clear_faults()
+    sandbox.advance(3700)
+    assert fleet.fab(*LEG).code == 0, "it sweeps what has expired"
+    fleet.demand(1)
