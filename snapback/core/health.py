@@ -141,4 +141,5 @@ def _stuck(
 
 
 def _too_old(what: str, old: timedelta, limit: timedelta) -> Finding:
-    return Finding(Severity.CRITICAL, f"{what} is {age(old)} old, at most {age(limit)} allowed")
+    much = f"over {age(limit)}" if age(old) == age(limit) else age(old)
+    return Finding(Severity.CRITICAL, f"{what} is {much} old, at most {age(limit)} allowed")

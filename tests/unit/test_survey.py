@@ -250,6 +250,10 @@ def test_no_consistency_is_demanded_of_a_root_that_is_left_out() -> None:
             ["replica in eu-west-1 is 2 days old, at most 26 h allowed"],
         ),
         (
+            (replica("2026-11-23T09:30"),),
+            ["replica in eu-west-1 is over 26 h old, at most 26 h allowed"],
+        ),
+        (
             (replica(), replica("2026-11-24T05:00", state="error", state_message="key", name="e")),
             ["1 replica in eu-west-1 in error (e: key)"],
         ),
