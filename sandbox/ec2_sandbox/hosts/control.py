@@ -51,6 +51,11 @@ def _image(world: World, asked: Mapping[str, Any]) -> Any:
     return {"path": hosts.seen_from_outside(hosts.image_of(asked["resource_id"]))}
 
 
+def _file(world: World, asked: Mapping[str, Any]) -> Any:
+    hosts = _hosts(world)
+    return {"path": hosts.seen_from_outside(hosts.pool.file(asked["resource_id"]))}
+
+
 def _mount(world: World, asked: Mapping[str, Any]) -> Any:
     hosts = _hosts(world)
     folder = hosts.mount(asked["resource_id"], asked["options"], asked["partition"])
@@ -68,6 +73,7 @@ COMMANDS: dict[str, Callable[[World, Mapping[str, Any]], Any]] = {
     "host_power_off": _power_off,
     "hosts": _about,
     "mount_snapshot": _mount,
+    "snapshot_file": _file,
     "snapshot_image": _image,
     "unmount": _unmount,
 }

@@ -67,6 +67,13 @@ class HostsHandle:
         """Answers the path of a clone of a snapshot's, or a volume's, data: yours to change."""
         return Path(self._ask("snapshot_image", resource_id=snapshot_id)["path"])
 
+    def damage(self, snapshot_id: str, offset: int, data: bytes) -> None:
+        """Overwrites bytes of a snapshot's own data, as never happens to one on EC2."""
+        path = Path(self._ask("snapshot_file", resource_id=snapshot_id)["path"])
+        with path.open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
     @contextmanager
     def mounted(
         self, snapshot_id: str, options: str = "ro", partition: int | None = None

@@ -1,0 +1,210 @@
+"""Instances that boot are restored, from snapshots and replicas, and hold what they held."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from ec2_sandbox import Sandbox
+
+from tests.hosts.helpers import fab_running, wait_until
+from tests.sandbox.conftest import World, instance
+from tests.sandbox.replicas import EAST, WEST
+from tests.sandbox.test_restore import everything, gone, images, into
+
+ROOT = {"device": "/dev/sda1", "size": 4}
+GPT = {**ROOT, "partitioned": True}
+EXT4 = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
+XFS = {"device": "/dev/sdg", "size": 1, "filesystem": "xfs", "mount_point": "/srv/my data"}
+LUKS = {"device": "/dev/sdh", "size": 1}
+KINDS = {"Nitro": ("m5.large", "nvme3n1"), "Xen": ("t2.small", "xvdh")}
+
+# Written before the snapshot; what is told of it must be the same on whatever was restored.
+WRITE = r"""
+set -e
+for folder in /var/tmp /data "/srv/my data"; do
+    head -c 3000000 /dev/urandom >"$folder/random"
+    printf 'a name\n' >"$folder/it's \$(a) \"name\""
+    ln -s random "$folder/link"; chmod 640 "$folder/random"; chown 33:33 "$folder/random"
+done
+printf secret >/run/key
+cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/DISK /run/key
+head -c 5000000 /dev/urandom | dd of=/dev/DISK bs=1M seek=32 conv=notrunc,fsync status=none
+sync
+"""
+TELL = r"""
+set -e
+for folder in /var/tmp /data "/srv/my data"; do
+    cd "$folder"
+    find . -not -type d -not -name 'probe' -printf '%P %y %m %U:%G %l\n' | sort
+    sha256sum random "it's \$(a) \"name\""
+done
+head -c 67108864 /dev/DISK | sha256sum
+printf secret | cryptsetup open --test-passphrase --key-file=- /dev/DISK
+"""
+
+
+@dataclass
+class Web:
+    """An instance with several volumes that is backed up, and what it holds."""
+
+    sandbox: Sandbox
+    instance_id: str
+    volumes: dict[str, str]
+    disk: str
+    holds: str = ""
+
+    def tell(self, instance_id: str) -> str:
+        code, out, err = self.sandbox.hosts.run(instance_id, TELL.replace("DISK", self.disk))
+        assert code == 0, err
+        return out
+
+
+@pytest.fixture(params=KINDS)
+def web(request, load, fab, sandbox: Sandbox, reachable, world) -> Web:
+    """One of each kind, backed up: with the root on a GPT, data on ext4 and XFS, and LUKS."""
+    kind, disk = KINDS[request.param]
+    reachable(replication={"engine": "copy"}, **into(world))
+    ids = load(instance("web", type=kind, volumes=[GPT, EXT4, XFS, LUKS]))["web"]
+    made = Web(sandbox, ids["instance_id"], ids["volumes"], disk)
+    code, _, err = sandbox.hosts.run(made.instance_id, WRITE.replace("DISK", disk))
+    assert code == 0, err
+    made.holds = made.tell(made.instance_id)
+    assert fab("backup_instances_by_tag", "--synchronously").code == 0
+    sandbox.hosts.run(made.instance_id, "echo later >/data/random; sync")
+    return made
+
+
+def test_what_is_restored_boots_and_holds_what_was_written(web: Web, fab, sandbox, world):
+    assert fab("rsync_region", EAST, WEST, "--synchronously").code == 0
+    for region in (EAST, WEST):
+        if region == WEST:
+            world.ec2().terminate_instances(InstanceIds=[web.instance_id])
+            gone(sandbox)
+        ended = fab("restore_instance", f"--instance-id={web.instance_id}",
+                    f"--region-name={region}", "--json")  # fmt: skip
+        assert ended.code == 0, ended
+        made = ended.document["items"][0]["made"]
+        assert web.tell(made) == web.holds
+        root = sandbox.hosts.run(made, "findmnt -n -o SOURCE /")[1].strip()
+        assert root in ("/dev/nvme0n1p1", "/dev/xvda1")
+        assert images(world, region) == []
+
+
+@pytest.mark.parametrize("web", ["Nitro"], indirect=True)
+def test_a_volume_is_attached_and_holds_what_was_written(web: Web, fab, sandbox):
+    ended = fab("restore_volume", f"--volume-id={web.volumes['/dev/sdf']}",
+                f"--attach={web.instance_id}", "--device=/dev/sdp", "--json")  # fmt: skip
+    assert ended.code == 0, ended
+    serial = ended.document["items"][0]["made"].replace("-", "")
+    link = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
+    code, out, err = sandbox.hosts.run(
+        web.instance_id,
+        f"mount -o ro,noload {link} /mnt && cd /mnt && sha256sum random && cd / && umount /mnt",
+    )
+    assert code == 0, err
+    assert out.split()[0] in web.holds
+    assert sandbox.hosts.run(web.instance_id, "cat /data/random")[1] == "later\n"
+
+
+# Drills.
+
+
+@pytest.fixture
+def small(load, fab, reachable, sandbox) -> Callable[..., str]:
+    """Makes an instance with one volume that is backed up; answers its id."""
+
+    def make(**options: Any) -> str:
+        reachable(**options)
+        ids = load(instance("web", volumes=[{**ROOT, "delete_on_termination": False}]))["web"]
+        assert fab("backup_instances_by_tag", "--synchronously").code == 0
+        return ids["instance_id"]
+
+    return make
+
+
+def test_a_drill_tells_the_recovery_time_and_leaves_nothing(small, fab, world, sandbox):
+    one = small(restore={"check_command": "test -d /var/tmp && id -u | grep -qx 0"})
+    before = sorted(everything(world))
+    ended = fab("restore_instance", f"--instance-id={one}", "--drill", "--json")
+    assert ended.code == 0, ended
+    (item,) = ended.document["items"]
+    times = item["drill"]
+    assert 0 < times["running_s"] <= times["status_checks_ok_s"] <= times["check_command_ok_s"]
+    assert item["explanation"].startswith("taken down again; running after")
+    assert item["made"] is None
+    wait_until(lambda: sorted(everything(world)) == before, "the end of all that was made")
+
+
+def test_a_check_command_that_fails_fails_the_drill(small, fab, world):
+    one = small()
+    before = sorted(everything(world))
+    command = "echo no database >&2; exit 3"
+    ended = fab("restore_instance", f"--instance-id={one}", "--drill", "--check-command", command)
+    assert ended.code == 1
+    assert "ended with 3" in ended.err
+    assert "no database" in ended.err
+    wait_until(lambda: sorted(everything(world)) == before, "the end of all that was made")
+
+
+def test_one_that_does_not_boot_is_found(small, fab, world, sandbox):
+    one = small()
+    before = sorted(everything(world))
+    (snapshot,) = world.snapshots()
+    sandbox.hosts.damage(snapshot["SnapshotId"], 0, bytes(1 << 20))
+    ended = fab("restore_instance", f"--instance-id={one}", "--drill")
+    assert ended.code == 1
+    assert "instance impaired; its console ends with:" in ended.err
+    wait_until(lambda: sorted(everything(world)) == before, "the end of all that was made")
+
+
+# Killed.
+
+STAGES = ("DescribeImages", "RunInstances", "DescribeInstances", "ModifyInstanceAttribute",
+          "DeleteTags")  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_stage_it_leaves_nothing_that_sweep_does_not_find(
+    small, fab, world: World, sandbox, stage
+):
+    one = small()
+    before = sorted(everything(world))
+    sandbox.fault(stage, "hang", seconds=4)
+    with fab_running("restore_instance", f"--instance-id={one}") as process:
+        wait_until(lambda: _hangs(sandbox), f"the call of {stage}")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_until(lambda: sandbox.calls_under_way() == 0, "the end of its last call")
+    sandbox.clear_faults()
+    made = [one for one in everything(world) if one not in before]
+    sandbox.advance(2 * 86_400)
+    ended = fab("sweep", "--json")
+    assert ended.code == 0, ended
+    left = [thing for thing in everything(world) if thing not in before]
+    if stage == "DeleteTags":
+        assert _are_whole(left, made)
+    else:
+        wait_until(lambda: sorted(everything(world)) == before, "nothing left")
+    said = json.loads(fab("restore_instance", f"--instance-id={one}", "--json").out)
+    assert said["exit_code"] == 0
+
+
+def _hangs(sandbox: Sandbox) -> bool:
+    """Whether a call is under way for longer than any does that isn't made to hang."""
+    for _ in range(20):
+        if not sandbox.calls_under_way():
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _are_whole(left: list[str], made: list[str]) -> bool:
+    """Whether what is left is an instance that is finished, and its volumes."""
+    kinds = sorted(thing.partition("-")[0] for thing in left)
+    return kinds in (["i", "vol"], []) and set(left) <= set(made)
