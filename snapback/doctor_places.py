@@ -55,7 +55,7 @@ def look_everywhere(
     """Look at all places, closely where there is something of ours.
 
     :param named: the regions that are looked at closely all the same.
-    :param helpers: at what temporary instances are launched with, too.
+    :param helpers: judge what temporary instances are launched with, too.
     :raises Refused: nothing could be read anywhere.
 
     Source: DescribeInstances, DescribeSnapshots, DescribeImages, DescribeSubnets,
@@ -93,7 +93,9 @@ def _look(run: Run, place: Place, *, closely: bool, helpers: bool) -> Sight:
     if not (closely or sight.instances or sight.ours or sight.lines):
         return sight
     things = _things(place, sight.instances, sight.ours)
-    sight.things = _with_what_launches(run, sight, things) if helpers else things
+    launching = Sight(place)
+    sight.things = _with_what_launches(run, launching, things)
+    sight.lines += launching.lines if helpers else []
     _look_at_encryption(run, sight)
     _look_at_the_bin(run, sight)
     return sight

@@ -6,13 +6,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from typing import Any
 
 from snapback import fanout
 from snapback.config import Settings
 from snapback.core.checkup import Line, not_examined
 from snapback.core.permissions import CALLS_NOTHING, EXTRAS_OF, Need, needs_in
-from snapback.core.trials import State, Things, Tried, Untried, Verdict, judge_task, trials_of
-from snapback.ec2.checkup import try_it
+from snapback.core.trials import (
+    NO_DRY_RUNS,
+    NOTHING_READ,
+    State,
+    Things,
+    Trial,
+    Tried,
+    Untried,
+    Verdict,
+    judge_task,
+    trials_of,
+)
+from snapback.ec2.checkup import honours_dry_runs, try_it
 from snapback.runtime import Run
 
 OPTIONAL = {"synchronously": "with --synchronously"}
@@ -93,10 +105,20 @@ def _with_a_source(things: Things, all_of_them: Sequence[Things]) -> Things:
     return things
 
 
+def _try(conn: Any, trial: Trial, honoured: bool | None) -> Verdict:
+    if honoured is False:
+        return Verdict(State.UNTRIED, NO_DRY_RUNS)
+    if honoured is None and not trial.only_reads:
+        return Verdict(State.UNTRIED, NOTHING_READ)
+    return try_it(conn, trial)
+
+
 def _try_all(
     run: Run, things: Things, needed: Mapping[str, Sequence[Need]]
 ) -> dict[str, list[Tried]]:
     """Try all needs at a place, each call once."""
+    conn = run.conn(things.place)
+    honoured = honours_dry_runs(conn)
     known: dict[str, Verdict] = {}
 
     def verdict(need: Need) -> Verdict:
@@ -107,7 +129,7 @@ def _try_all(
         for trial in trials:
             key = json.dumps([trial.action, trial.parameters, trial.tagged])
             if key not in known:
-                known[key] = try_it(run.conn(things.place), trial)
+                known[key] = _try(conn, trial, honoured)
             found.append(known[key])
         worst = {State.MISSING: 0, State.UNTRIED: 1, State.ALLOWED: 2}
         return min(found, key=lambda one: worst[one.state])

@@ -24,6 +24,8 @@ _NAMED = re.compile(r"not authorized to perform: (\S+)")
 _BECAUSE = re.compile(r"\b(?:because|with) (.+?)\.(?: Encoded|$)")
 
 MOST_NAMED = 3
+NO_DRY_RUNS = "EC2 doesn't know dry runs there"
+NOTHING_READ = "nothing may be read, so it can't be seen whether dry runs are honoured there"
 
 Parameters = dict[str, Any]
 
@@ -65,12 +67,19 @@ class Untried:
 class Trial:
     """A call that is made as a dry run.
 
+    What changes something is tried only where dry runs were seen to be honoured.
+
     :ivar tagged: the parameters that give tags to what the call makes; these take CreateTags.
     """
 
     action: str
     parameters: Parameters
     tagged: Parameters | None = None
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it would do no harm if it were carried out."""
+        return self.action.startswith(("Describe", "Get"))
 
 
 class State(Enum):
@@ -256,10 +265,12 @@ def verdict_of(action: str, code: str, reason: str) -> Verdict:
     """Answer what EC2's answer to a dry run tells of an action.
 
     :param action: with its service, ``"ec2:CopySnapshot"``.
-    :param code: the error's; ``""`` for a call that can't be a dry run, and only read.
+    :param code: the error's; ``""`` where it was no dry run, and has been done.
     """
-    if code in ("", ALLOWED):
+    if code == ALLOWED:
         return Verdict(State.ALLOWED)
+    if not code:
+        return Verdict(State.UNTRIED, NO_DRY_RUNS)
     if code not in REFUSED:
         return Verdict(State.UNTRIED, f"EC2 answered {code}: {reason}")
     named = _NAMED.search(reason)
@@ -282,6 +293,7 @@ def judge_task(
     missing = [one for one in tried if one.verdict.state is State.MISSING]
     untried = _tried_nowhere(tried)
     later = any(one.verdict.later for one in untried)
+    blind = any(one.verdict.why in (NO_DRY_RUNS, NOTHING_READ) for one in untried)
     actions = sorted({one.need.action for one in tried})
     regions = sorted({str(one.place) for one in tried})
     if missing:
@@ -291,7 +303,7 @@ def judge_task(
             ", or leave the task to another role (--tasks)"
         )
     else:
-        level = Level.WARNING if later else Level.OK
+        level = Level.WARNING if later or blind else Level.OK
         told = "allowed" if not untried else "allowed as far as tried"
         text = f"{_many(len(actions), 'action')} in {_many(len(regions), 'region')} {told}"
         advice = "run doctor again after the first backup" if later else ""

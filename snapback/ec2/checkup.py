@@ -8,12 +8,25 @@ from typing import Any
 
 from snapback.core.checkup import Group
 from snapback.core.deletion import Rule
-from snapback.core.trials import State, Trial, Verdict, verdict_of
+from snapback.core.trials import ALLOWED, State, Trial, Verdict, verdict_of
 from snapback.ec2.calls import call, pages
 from snapback.errors import ApiError
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 _TAGS = "ec2:CreateTags"
+_READS = ("DescribeRegions", "DescribeVolumes", "DescribeInstances", "DescribeKeyPairs")
+
+
+def honours_dry_runs(conn: Any) -> bool | None:
+    """Answer whether a dry run is one there, seen by calls that only read; ``None``: can't be told.
+
+    An EC2 that isn't AWS's may take no notice of DryRun, and do what it was to be asked about.
+    """
+    for action in _READS:
+        code, _ = _dry(conn, action, {})
+        if code in ("", ALLOWED):
+            return code == ALLOWED
+    return None
 
 
 def try_it(conn: Any, trial: Trial) -> Verdict:

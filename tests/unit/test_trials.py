@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
+from botocore.exceptions import ClientError
 
+from snapback.config import Loaded, Settings
 from snapback.core.checkup import Level
 from snapback.core.model import Place
 from snapback.core.permissions import Need, needs_in
 from snapback.core.trials import (
+    NO_DRY_RUNS,
+    NOTHING_READ,
     UNKNOWN,
     State,
     Things,
@@ -20,6 +27,8 @@ from snapback.core.trials import (
     trials_of,
     verdict_of,
 )
+from snapback.permitted import try_tasks
+from snapback.runtime import Run
 from tests.sandbox.permissions import FOLDER
 
 HERE = Things(
@@ -123,7 +132,7 @@ def test_without_anything_to_try_it_on_it_is_said_so(policy: str, action: str, l
     ("code", "reason", "state", "says"),
     [
         ("DryRunOperation", "would have succeeded", State.ALLOWED, ""),
-        ("", "", State.ALLOWED, ""),
+        ("", "", State.UNTRIED, "doesn't know dry runs"),
         ("UnauthorizedOperation", REFUSAL, State.MISSING, "no identity-based policy allows"),
         ("UnauthorizedOperation", "You are not authorized.", State.MISSING, ""),
         (
@@ -216,3 +225,39 @@ def test_many_actions_of_one_reason_are_counted() -> None:
     many = [one for one in ALL if one.policy == "sweep"]
     line, _ = judge_task("sweep", [Tried(EAST, one, NEVER) for one in many], {})
     assert f"not tried: {len({one.action for one in many})} actions (never)" in line.text
+
+
+class Deaf:
+    """An EC2 that takes no notice of DryRun, and remembers what it did."""
+
+    class meta:  # noqa: N801 (boto3's own)
+        region_name = "us-east-1"
+        method_to_api_mapping: ClassVar[dict[str, str]] = defaultdict(str)
+
+    def __init__(self, answers: Mapping[str, str] | None = None) -> None:
+        self.answers = answers or {}
+        self.done: list[str] = []
+
+    def __getattr__(self, operation: str) -> Any:
+        def do(**_: Any) -> dict[str, Any]:
+            if code := self.answers.get(operation, self.answers.get("*")):
+                raise ClientError({"Error": {"Code": code, "Message": "x"}}, operation)
+            self.done.append(operation)
+            return {}
+
+        return do
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [({}, NO_DRY_RUNS), ({"*": "UnauthorizedOperation", "delete_snapshot": ""}, NOTHING_READ)],
+)
+def test_where_dry_runs_are_not_seen_to_be_honoured_nothing_is_risked(answers, why) -> None:
+    deaf = Deaf(answers)
+    run = Run(Loaded(settings=Settings()))
+    run.conn = lambda _: deaf  # type: ignore[method-assign, assignment, return-value]
+    (line,), lacking = try_tasks(run, [HERE], ["trim_snapshots"])
+    assert all(operation.startswith("describe_") for operation in deaf.done)
+    assert why in line.text
+    assert line.level is not Level.OK
+    assert "ec2:DeleteSnapshot" not in {one.action for one in lacking}
