@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
-from snapback import consistency, fanout, room, sets
+from snapback import consistency, fanout, room, sets, units
 from snapback.backed_up import outcome_failed
 from snapback.core import record
 from snapback.core.model import Instance, Place, Snapshot, Volume
@@ -148,6 +149,7 @@ def backup_instances_by_tag(
     synchronously: bool = False,
     consistent: bool = False,
     account: str | None = None,
+    executor: Executor | str | None = None,
 ) -> list[Outcome]:
     """Back up all instances with a tag, running or stopped; answer what became of each.
 
@@ -158,13 +160,16 @@ def backup_instances_by_tag(
     :param consistent: freeze the file systems meanwhile. Where that can't be, the snapshots are
         taken all the same, unless ``require_consistent``, and that counts as less than asked.
     :param account: the account's name in the configuration; ``None``: all of them.
+    :param executor: what does the work, an account's region at a time: any
+        :class:`concurrent.futures.Executor`, or the address of a Dask scheduler. ``None``: the
+        configured one, or threads.
     :raises ItemsFailed: not all went well; its ``outcomes`` say what became of every instance.
     :raises CredentialsError: and other refusals: nothing was done.
 
     Source: DescribeInstances, DescribeVolumes, CreateSnapshots, CreateTags.
     """
-    run = current().only(account)
-    outcomes = back_up_by_tag(run, region_name, tag_name, tag_value, synchronously, consistent)
+    with units.handed_to(current().only(account), executor) as run:
+        outcomes = back_up_by_tag(run, region_name, tag_name, tag_value, synchronously, consistent)
     if any(outcome.exit_code for outcome in outcomes):
         raise ItemsFailed(outcomes)
     return outcomes
@@ -238,11 +243,8 @@ def back_up_by_tag(
     if not name:
         raise UsageError("the tag's name is empty: expected one like Earmarking")
     places = run.places(region_name)
-    results = fanout.each(
-        places,
-        lambda place: back_up_place(run, place, name, value, synchronously, consistent, dry_run),
-        workers=len(places),
-        stop=run.stop,
+    results = units.each(
+        run, places, back_up_place, name, value, synchronously, consistent, dry_run
     )
     fanout.refuse_if_all_refused(results)
     outcomes = []

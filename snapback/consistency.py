@@ -16,7 +16,7 @@ from snapback.core.devices import LSBLK, layout_of, read_lsblk
 from snapback.core.freeze_plan import FreezePlan, plan_freeze
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.room import full, seconds_to_wait
-from snapback.core.tags import CONSISTENCY, SET
+from snapback.core.tags import CONSISTENCY, RUN, SET
 from snapback.ec2.calls import THROTTLED
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.snapshots import TOO_SOON, create_surely, look_for, read, snapshots_of
@@ -139,7 +139,17 @@ def _create(run: Run, order: Order) -> list[Snapshot]:
         len(order.volumes),
         lambda: order.make(conn),
         run.patience,
+        also=_of_this_run(run, order) if run.once else None,
     )
+
+
+def _of_this_run(run: Run, order: Order) -> dict[str, list[str]]:
+    """Answer the filters for what this run has taken of an order's volumes."""
+    return {
+        f"tag:{RUN}": [run.run_id],
+        "volume-id": [volume.volume_id for volume in order.volumes],
+        "status": ["pending", "completed"],
+    }
 
 
 def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
@@ -177,7 +187,8 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
             raise HostError(host.name, host.region, reason, "or take back require_consistent")
         shot = _Shot()
         for attempt in range(1, MOST_FREEZES + 1):
-            _wait_for_room(run, order)
+            if before := _wait_for_room(run, order):
+                return found_again(before, consistent=True)
             shot = _shoot(run, host, plan, terms, order, answer_lost=shot.answer_lost)
             if not shot.may_be_repeated or attempt == MOST_FREEZES:
                 break
@@ -185,18 +196,30 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
         return _judge(run, host, plan, terms, shot)
 
 
-def _wait_for_room(run: Run, order: Order) -> None:
+def found_again(snapshots: Collection[Snapshot], *, consistent: bool) -> Still:
+    """Answer what a process of this run has taken that was lost; nobody can judge them any more."""
+    less = consistent and any(one.consistency is Consistency.CRASH for one in snapshots)
+    lost = "crash-consistent, as far as is known: the process that took it was lost"
+    return Still(tuple(snapshots), (lost,) if less else ())
+
+
+def _wait_for_room(run: Run, order: Order) -> list[Snapshot]:
     """Wait until EC2 takes snapshots of these volumes again, before anything is frozen.
 
+    :returns: those that a process of this run has taken that was lost: they are not taken again.
     :raises VolumesBusy: they have too many pending ones.
 
     Source: DescribeSnapshots.
     """
     place = order.place
     found = snapshots_of(run.conn(place), place, [v.volume_id for v in order.volumes])
+    mine = [s for s in found if s.tags.get(RUN) == run.run_id and s.state != "error"]
+    if run.once and mine:
+        return mine
     if too_many := full(order.volumes, found):
         raise VolumesBusy(order.volumes, too_many)
     run.pause(seconds_to_wait(found, run.now(place)))
+    return []
 
 
 @dataclass

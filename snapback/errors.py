@@ -35,7 +35,7 @@ An error carries what it knows as attributes; ``str(error)`` is the one line for
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,9 +54,19 @@ def worst_of(exit_codes: Iterable[int]) -> int:
 
 
 class SnapbackError(Exception):
-    """Anything that snapback raises on purpose."""
+    """Anything that snapback raises on purpose. It can be pickled, whatever it is made of."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[SnapbackError], args: tuple[Any, ...], known: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(known)
+    return error
 
 
 class Refused(SnapbackError):

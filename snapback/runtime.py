@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from snapback.ssh.host_keys import HostKey
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
+    """Answer an id that no other run has."""
     return f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
@@ -83,7 +84,7 @@ class Run:
     """
 
     loaded: config.Loaded
-    run_id: str = field(default_factory=_new_run_id)
+    run_id: str = field(default_factory=new_run_id)
     stop: threading.Event = field(default_factory=threading.Event)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -141,8 +142,15 @@ class Run:
 
         :raises SnapbackError: its account can't be looked into.
         """
-        self._places.refuse_if_closed(place)
+        self.refuse_if_closed(place)
         return self.connections.client(place)
+
+    def refuse_if_closed(self, place: Place) -> None:
+        """Raise why a place's account can't be looked into, where that is so.
+
+        :raises SnapbackError: it can't.
+        """
+        self._places.refuse_if_closed(place)
 
     def place_of(self, conn: Any) -> Place:
         """Answer the place of a client: of one of ours, or of whatever boto3 made.

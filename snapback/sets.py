@@ -17,6 +17,7 @@ from snapback.core.outcome import Outcome
 from snapback.core.set_plan import Earmark, SetPlan, plan_set
 from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import SnapbackError
+from snapback.made import Made
 from snapback.runtime import Run
 from snapback.ssh.freeze import Terms
 from snapback.taking import Taken, see_through, take_set
@@ -96,10 +97,15 @@ def _take(
 ) -> list[Kept]:
     """Take a set of each instance; answer what is kept of each result, in their order."""
 
+    made = Made(run, place) if run.once else None
+
     def take_one(planned: _Planned) -> Taken | None:
         plan = _plan_of(planned)
+        if not plan.volumes:
+            return None
         asked = consistency.wanted(run, plan.instance, consistent)
-        return take_set(run, plan, consistent=asked) if plan.volumes else None
+        before = made.of(plan, consistent=asked) if made else None
+        return before or take_set(run, plan, consistent=asked)
 
     def told(result: _Result) -> Kept:
         run.progress.done()

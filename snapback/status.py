@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from snapback import fanout
+from snapback import fanout, units
 from snapback.catalog import all_snapshots, protection_of
 from snapback.core.health import Finding, Limits, Severity, judge, worst
 from snapback.core.history import History, Standing
@@ -87,12 +87,7 @@ def read_status(
     """
     shown = run.places(region_name)
     everywhere = _with_destinations(run, shown)
-    results = fanout.each(
-        everywhere,
-        lambda place: _read(run, place, with_trim_plans),
-        workers=len(everywhere),
-        stop=run.stop,
-    )
+    results = units.each(run, everywhere, _read, with_trim_plans)
     fanout.refuse_if_all_refused(results)
     settings = run.settings
     found = survey(

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any
 
 from snapback import audit, room
-from snapback.consistency import Order, take
+from snapback.consistency import Order, Still, found_again, take
 from snapback.core import tags as our_tags
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Word
 from snapback.core.set_plan import SetPlan, renewed, without
 from snapback.ec2.instances import instance_by_id
-from snapback.ec2.snapshots import create_set, snapshots_by_id
+from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
     Interrupted,
@@ -92,8 +92,31 @@ def _leaving_out(plan: SetPlan, error: VolumesBusy) -> SetPlan:
     raise error
 
 
+def taken_before(
+    run: Run, plan: SetPlan, snapshots: Sequence[Snapshot], *, consistent: bool
+) -> Taken:
+    """Answer a set that a lost process of this run took of an instance, with what it lacks done.
+
+    :param snapshots: those of its members that were to be seen.
+    :raises SnapbackError: EC2 can't be asked.
+
+    Source: DescribeSnapshots, CreateTags.
+    """
+    found, place = list(snapshots), plan.instance.place
+    if len(found) < len(plan.volumes) and our_tags.PARTIAL not in found[0].tags:
+        marks = {our_tags.SET: found[0].set_id}
+        all_seen = look_for(run.conn(place), place, marks, len(plan.volumes), run.patience)
+        found = all_seen or found
+    return _tagged(run, plan, found_again(found, consistent=consistent), consistent)
+
+
 def _take(run: Run, plan: SetPlan, consistent: bool) -> Taken:
     still = take(run, _order(run, plan), plan.instance, consistent=consistent)
+    return _tagged(run, plan, still, consistent)
+
+
+def _tagged(run: Run, plan: SetPlan, still: Still, consistent: bool) -> Taken:
+    """Answer a set as taken, with all its tags."""
     taken = Taken(
         snapshots=still.snapshots,
         again=partial(take_set, run, renewed(plan), consistent=consistent),

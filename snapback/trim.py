@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from snapback import audit, fanout
+from snapback import audit, fanout, units
 from snapback.catalog import all_snapshots, protection_of
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word
@@ -101,9 +101,7 @@ def trim(
     flying = transfers(run)
     brake = run.settings.max_delete if max_delete is None else max_delete
     selected = partial(_has_tag, tag_name=tag_name, tag_value=tag_value)
-    plans, failures = _plan_everywhere(
-        run, places, lambda place: _plan_place(run, place, brake, selected, flying)
-    )
+    plans, failures = _plans_of(units.each(run, places, _plan_place, brake, selected, flying))
     failures += _unread(flying, failures)
     refusal = _braked(plans, brake, dry_run)
     if refusal and not dry_run:
@@ -113,17 +111,14 @@ def trim(
 
 def delete_broken(run: Run, region_name: str | None = None, *, dry_run: bool = False) -> Trimming:
     """Delete broken snapshots; see :func:`delete_broken_snapshots`."""
-    plans, failures = _plan_everywhere(
-        run, run.places(region_name), lambda place: _plan_broken_place(run, place)
-    )
+    plans, failures = _plans_of(units.each(run, run.places(region_name), _plan_broken_place))
     return _carry_out(run, plans, failures, dry_run)
 
 
-def _plan_everywhere(
-    run: Run, places: Sequence[Place], plan: Callable[[Place], TrimPlan]
+def _plans_of(
+    results: Sequence[fanout.Result[Place, TrimPlan]],
 ) -> tuple[list[TrimPlan], list[Outcome]]:
-    """Answer the plans, regions side by side, and the regions that could not be read."""
-    results = fanout.each(places, plan, workers=len(places), stop=run.stop)
+    """Answer the plans, and the regions that could not be read."""
     fanout.refuse_if_all_refused(results)
     plans = [result.value for result in results if result.value]
     failures = [

@@ -19,6 +19,8 @@ from snapback.config.telling import Hooks, Logging
 from snapback.config.temporary import Temporary
 from snapback.core.retention import Policy
 
+ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
+
 
 class Region(Login):
     """What is particular to a region. What it says of logging in goes before `ssh`."""
@@ -45,6 +47,11 @@ class Settings(Strict):
         default_factory=list,
         description="the accounts to work in, each by a role; left out: the one of the AWS chain's "
         "own credentials",
+    )
+    executor: ExecutorAddress | None = Field(
+        None,
+        description="the Dask scheduler that hands the work out to many machines: "
+        "`tcp://scheduler:8786`; left out: all is done on this one",
     )
     ssh: Ssh = Field(default_factory=Ssh, description="how hosts are reached")
     overrides: list[Override] = Field(

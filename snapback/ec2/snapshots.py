@@ -161,15 +161,19 @@ def create_surely(
     expected: int,
     create: Callable[[], list[dict[str, Any]]],
     patience: Patience,
+    also: Mapping[str, Iterable[str]] | None = None,
 ) -> list[Snapshot]:
     """Make snapshots once, also where the answer is lost: look before repeating the call.
 
     :param set_id: the tag that this call gives them, and no other call.
     :param expected: how many they will be.
+    :param also: filters for what counts as these too, since a process that was lost may have made
+        it a moment ago.
     :raises ApiError: EC2 refuses; :class:`~snapback.errors.LostAnswer`: time and again no answer,
         and nothing to be seen of them.
     """
-    lost = False
+    lost = also is not None
+    sought = also or {f"tag:{SET}": [set_id]}
     for creation in range(1, MOST_CREATIONS + 1):
         try:
             return [read(place, said) for said in create()]
@@ -178,7 +182,7 @@ def create_surely(
             if not too_soon and not isinstance(error, LostAnswer):
                 raise
             lost = lost or isinstance(error, LostAnswer)
-            if lost and (found := look_for(conn, place, {SET: set_id}, expected, patience)):
+            if lost and (found := _look_for(conn, place, sought, expected, patience)):
                 return found
             if creation == MOST_CREATIONS:
                 raise
@@ -275,7 +279,7 @@ def look_for(
 
 
 def _look_for(
-    conn: Any, place: Place, filters: Mapping[str, list[str]], expected: int, patience: Patience
+    conn: Any, place: Place, filters: Mapping[str, Iterable[str]], expected: int, patience: Patience
 ) -> list[Snapshot]:
     found: list[Snapshot] = []
     for wait_s in LOOK_AFTER_S:

@@ -50,6 +50,8 @@ def perform(
     verbose: bool = False,
     as_json: bool = False,
     account: str | None = None,
+    hands_out: bool = False,
+    executor: str | None = None,
     for_monitor: bool = False,
     only_looks: bool = False,
 ) -> None:
@@ -58,6 +60,8 @@ def perform(
     :param context: Invoke's; its ``run.dry`` (``fab --dry``) means a dry run too.
     :param body: given the run, the screen, and whether it is a dry run; answers the report.
     :param account: work in this one only.
+    :param hands_out: whether its work can be handed out to other machines...
+    :param executor: ...by this Dask scheduler; ``None``: as configured.
     :param for_monitor: whatever keeps the task from its verdict is unknown, in Nagios's form.
         `quiet` in the configuration doesn't silence it.
     :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
@@ -75,6 +79,8 @@ def perform(
         verbose=verbose,
         as_json=as_json,
         account=account,
+        hands_out=hands_out,
+        executor=executor,
         for_monitor=for_monitor,
         only_looks=only_looks,
         stop=stop,

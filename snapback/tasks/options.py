@@ -12,6 +12,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 REGION_NAME = "region; may be contracted: eu-w for eu-west-1 (default: all regions in use)"
 ACCOUNT = "the account to work in, as the configuration calls it (default: all of them)"
+EXECUTOR = "Dask's scheduler that hands the work out: tcp://scheduler:8786 (default: as configured)"
 TAG_NAME = "the tag that selects (default: as configured, Earmarking)"
 TAG_VALUE = "the tag's value (default: as configured, production)"
 SYNCHRONOUSLY = "wait until the snapshots are completed, retake those that end in error"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from snapback import config, logs, notify, runtime
 from snapback.config import Loaded
@@ -56,6 +56,8 @@ class Performance:
     verbose: bool
     as_json: bool
     account: str | None
+    hands_out: bool
+    executor: str | None
     for_monitor: bool
     only_looks: bool
     stop: threading.Event
@@ -130,7 +132,8 @@ class Performance:
 
     def _do(self, run: Run) -> _Ending:
         try:
-            with runtime.use(run):
+            address = self.executor or run.settings.executor if self.hands_out else None
+            with runtime.use(run), _handed(run, address):
                 report = self.body(run, self.screen, self.dry_run)
                 self.screen.report(report)
         except SnapbackError as error:
@@ -179,6 +182,21 @@ class Performance:
         self.say_at_once(f"{self.task}: warning: {text}")
 
 
+@contextmanager
+def _handed(run: Run, address: str | None) -> Iterator[None]:
+    """Hand the run's work out, where a scheduler is named.
+
+    :raises UsageError: none answers there.
+    """
+    if not address:
+        yield
+        return
+    from snapback.executors import opened
+
+    with opened(address) as run.executor:
+        yield
+
+
 def _check_tasks(loaded: Loaded) -> None:
     """See that hooks are meant for tasks that there are.
 
@@ -194,8 +212,5 @@ def _check_tasks(loaded: Loaded) -> None:
 def _log(outcome: Outcome) -> None:
     """Write down what became of an item."""
     level = _LEVELS.get(outcome.word, logging.ERROR if outcome.exit_code else logging.INFO)
-    facts: dict[str, Any] = outcome.facts
-    with about(
-        account=str(facts.get("account", "")), region=outcome.region, resource=outcome.subject
-    ):
+    with about(account=outcome.account, region=outcome.region, resource=outcome.subject):
         log.log(level, "%s", in_words(outcome), extra={"shown": True})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     help={
         "region_name": options.REGION_NAME,
         "account": options.ACCOUNT,
+        "executor": options.EXECUTOR,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
         "verbose": options.VERBOSE,
@@ -31,6 +32,7 @@ def status(
     c: Any,
     region_name: str | None = None,
     account: str | None = None,
+    executor: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
     verbose: bool = False,
@@ -50,7 +52,17 @@ def status(
 
         return status_report(_read(run, region_name, html, prometheus))
 
-    perform(c, "status", body, account=account, verbose=verbose, as_json=json, only_looks=True)
+    perform(
+        c,
+        "status",
+        body,
+        account=account,
+        hands_out=True,
+        executor=executor,
+        verbose=verbose,
+        as_json=json,
+        only_looks=True,
+    )
 
 
 @task(
@@ -58,6 +70,7 @@ def status(
     help={
         "region_name": options.REGION_NAME,
         "account": options.ACCOUNT,
+        "executor": options.EXECUTOR,
         "html": options.HTML,
         "prometheus": options.PROMETHEUS,
         "verbose": options.VERBOSE,
@@ -68,6 +81,7 @@ def check(
     c: Any,
     region_name: str | None = None,
     account: str | None = None,
+    executor: str | None = None,
     html: str | None = None,
     prometheus: str | None = None,
     verbose: bool = False,
@@ -92,6 +106,8 @@ def check(
         "check",
         body,
         account=account,
+        hands_out=True,
+        executor=executor,
         verbose=verbose,
         as_json=json,
         for_monitor=True,

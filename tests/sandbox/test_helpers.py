@@ -42,9 +42,8 @@ def volume(ids, name="web", device="/dev/sda1") -> Volume:
 
 
 def test_importing_the_package_costs_nothing():
-    probe = (
-        "import snapback, sys; print({'boto3', 'pydantic', 'fabric', 'rich'} & set(sys.modules))"
-    )
+    heavy = {"boto3", "dask", "fabric", "pydantic", "rich"}
+    probe = f"import snapback, sys; print({heavy} & set(sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
     )

@@ -78,6 +78,7 @@ def serve() -> None:
         "report.trims",
     ):
         import_module(f"snapback.{module}")
+    import_module("distributed")
     for line in sys.stdin:
         child = os.fork()
         if not child:
