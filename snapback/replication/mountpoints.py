@@ -25,6 +25,7 @@ from snapback.helpers import helper
 from snapback.replication.by_rsync import telling
 from snapback.replication.pair import addresses, port_of
 from snapback.runtime import Run, current
+from snapback.ssh.disks import label_of
 from snapback.ssh.host import Host
 from snapback.ssh.moving import End, Moved, Terms, move_tree, move_volume
 from snapback.ssh.road import open_road
@@ -215,9 +216,11 @@ def unused(side: Side, layout: Layout) -> str:
 def _copy_label(
     src: Host, source: FileSystem, dst: Host, destination: FileSystem, mount_point: str
 ) -> None:
-    """Give a mounted file system the label of another one."""
-    asked = ["lsblk", "-dno", "LABEL", "--", source.source]
-    label = src.sudo(asked).stdout.removesuffix("\n")
+    """Give a mounted file system the label of another one.
+
+    :raises HostError: it can't have that: an XFS may have 12 letters, an ext4 16.
+    """
+    label = label_of(src, source.source)
     if destination.fs_type == "xfs":
         command = ["xfs_io", "-c", f"label -s {label}" if label else "label -c", mount_point]
     elif destination.fs_type == "btrfs":
@@ -225,6 +228,14 @@ def _copy_label(
     else:
         command = ["e2label", destination.source, label]
     dst.sudo(command)
+    now = label_of(dst, destination.source)
+    if now != label:
+        raise HostError(
+            dst.name,
+            dst.region,
+            f"{destination.source} can't have the label {label!r}, and has {now!r}",
+            "its files are as the source's; give it another label by hand, if you want",
+        )
 
 
 @contextmanager

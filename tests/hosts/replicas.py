@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ec2_sandbox import Sandbox
 
 from tests.hosts.helpers import wait_until
+from tests.hosts.trees import tell
 from tests.sandbox.conftest import REGIONS, World, instance
 from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_temporary import things
@@ -33,43 +29,6 @@ setfattr -n user.colour -v blue empty
 chown 1234:4321 empty
 sync
 """
-
-
-def entries(folder: str) -> dict[str, tuple[Any, ...]]:
-    """All there is below a folder, by path: kind, mode, owners, times, attributes, content."""
-    return dict(_entries(Path(folder)))
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    first_of: dict[int, str] = {}
-    for root, folders, files in os.walk(folder):
-        for name in [".", *folders, *files] if root == str(folder) else [*folders, *files]:
-            path = Path(root, name)
-            said = path.lstat()
-            relative = str(path.relative_to(folder))
-            content = b""
-            if stat.S_ISREG(said.st_mode):
-                content = hashlib.sha256(path.read_bytes()).digest()
-            elif stat.S_ISLNK(said.st_mode):
-                content = os.fsencode(path.readlink())
-            attributes = {
-                key: os.getxattr(path, key, follow_symlinks=False)
-                for key in sorted(os.listxattr(path, follow_symlinks=False))
-            }
-            yield (
-                relative,
-                (
-                    said.st_mode,
-                    said.st_uid,
-                    said.st_gid,
-                    said.st_size if stat.S_ISREG(said.st_mode) else 0,
-                    said.st_mtime_ns,
-                    said.st_nlink if not stat.S_ISDIR(said.st_mode) else 0,
-                    first_of.setdefault(said.st_ino, relative),
-                    repr(attributes),
-                    content,
-                ),
-            )
 
 
 def replicas(world: World, region: str) -> list[dict[str, Any]]:
@@ -95,7 +54,7 @@ def demand_exact(sandbox: Sandbox, world: World, *regions: str) -> int:
                 sandbox.hosts.mounted(source, "ro") as here,
                 sandbox.hosts.mounted(replica["SnapshotId"], "ro") as there,
             ):
-                assert entries(there) == entries(here)
+                assert list(tell(there)) == list(tell(here))
             count += 1
     return count
 
