@@ -10,13 +10,18 @@ from snapback import fanout, units
 from snapback.catalog import all_snapshots, protection_of
 from snapback.core.health import Finding, Limits, Severity, judge, worst
 from snapback.core.history import History, Standing
+from snapback.core.lent import Kind
 from snapback.core.model import Instance, Place, Tags
 from snapback.core.survey import Seen, Survey, survey
+from snapback.core.tags import EXPIRES
 from snapback.core.trim_plan import TrimPlan, plan_trim
 from snapback.ec2.instances import all_instances
+from snapback.ec2.removal import lent_things
 from snapback.ec2.volumes import all_volumes
 from snapback.runtime import Run
 from snapback.trim import policy_of
+
+WITHOUT_BODY = (Kind.IMAGE, Kind.KEY_PAIR, Kind.SECURITY_GROUP)
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,13 @@ def read_status(
 ) -> Status:
     """Answer the state of the backups of one region, or of all that are in use.
 
-    The regions where replicas should be are read too. In each: three describes, paged; two more
+    The regions where replicas should be are read too. In each: six describes, paged; two more
     for what the next trimming would delete.
 
     :raises Refused: nothing could be read.
 
     Source: DescribeInstances, DescribeVolumes, DescribeSnapshots, DescribeImages,
-    DescribeLockedSnapshots.
+    DescribeKeyPairs, DescribeSecurityGroups, DescribeLockedSnapshots.
     """
     shown = run.places(region_name)
     everywhere = _with_destinations(run, shown)
@@ -163,6 +168,7 @@ def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
     snapshots = all_snapshots(run, place)
     instances = all_instances(conn, place)
     volumes = all_volumes(conn, place)
+    lent = lent_things(conn, place, {EXPIRES: "*"}, WITHOUT_BODY)
     now = run.now(place)
     plan = None
     if with_trim_plan:
@@ -174,5 +180,7 @@ def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
             protection_of(run, place),
             run.settings.max_delete,
         )
-    seen = Seen(place=place, now=now, instances=instances, volumes=volumes, snapshots=snapshots)
+    seen = Seen(
+        place=place, now=now, instances=instances, volumes=volumes, snapshots=snapshots, lent=lent
+    )
     return _Read(seen, plan)

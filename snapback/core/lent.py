@@ -50,6 +50,14 @@ class Lent:
         return self.tags.get(our_tags.RUN, "")
 
     @property
+    def run_began_at(self) -> datetime | None:
+        """When that run began, as its id says."""
+        try:
+            return datetime.strptime(self.run_id[4:19], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    @property
     def purpose(self) -> str:
         """What it is for, in words."""
         return self.tags.get(our_tags.PURPOSE, "")

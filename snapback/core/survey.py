@@ -24,6 +24,7 @@ class Seen:
     :ivar instances: all, but for those being terminated.
     :ivar volumes: all, by id.
     :ivar snapshots: all that the account owns.
+    :ivar lent: what else was lent for a moment: images, key pairs, security groups.
     """
 
     place: Place
@@ -31,11 +32,15 @@ class Seen:
     instances: Sequence[Instance]
     volumes: Mapping[str, Volume]
     snapshots: Sequence[Snapshot]
+    lent: Sequence[Lent] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Temporary:
-    """An instance or a volume that was lent for a moment, and is still there."""
+    """What was lent for a moment, and is still there.
+
+    :ivar since: since when; of what doesn't say so, since its run began.
+    """
 
     thing: Lent
     since: datetime | None
@@ -268,20 +273,22 @@ def _why_no_longer(
 
 
 def _temporary(seen: Seen) -> list[Temporary]:
-    """Answer what is lent for a moment: that bears an expiry."""
+    """Answer what is lent for a moment: what bears an expiry; of claims those that have expired."""
     candidates = [
         *((Kind.INSTANCE, i.instance_id, i.tags, i.launched_at) for i in seen.instances),
         *((Kind.VOLUME, v.volume_id, v.tags, v.created_at) for v in seen.volumes.values()),
     ]
-    return [
-        Temporary(
-            thing=Lent(place=seen.place, kind=kind, resource_id=resource_id, tags=tags),
-            since=since,
-            now=seen.now,
-        )
+    bodies = [
+        (Lent(place=seen.place, kind=kind, resource_id=resource_id, tags=tags), since)
         for kind, resource_id, tags, since in candidates
         if our_tags.EXPIRES in tags
     ]
+    others = [
+        (thing, thing.run_began_at)
+        for thing in seen.lent
+        if thing.kind is not Kind.KEY_PAIR or thing.has_expired(seen.now)
+    ]
+    return [Temporary(thing=t, since=since, now=seen.now) for t, since in (*bodies, *others)]
 
 
 def _has(instance: Instance, tag: tuple[str, str]) -> bool:

@@ -5,7 +5,7 @@ To take back what is gone already is success; so is what EC2 will delete by itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from snapback.core.lent import Kind, Lent
@@ -40,10 +40,13 @@ def pauses(total_s: float) -> Iterator[float]:
         pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
 
-def lent_things(conn: Any, place: Place, tag_filter: dict[str, str]) -> list[Lent]:
+def lent_things(
+    conn: Any, place: Place, tag_filter: dict[str, str], kinds: Collection[Kind] = tuple(Kind)
+) -> list[Lent]:
     """Answer the things that bear some tags, but those that are going already.
 
     :param tag_filter: tag key -> value; ``"*"`` is any.
+    :param kinds: those to look for; a call each.
 
     Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
     DescribeSecurityGroups.
@@ -54,28 +57,41 @@ def lent_things(conn: Any, place: Place, tag_filter: dict[str, str]) -> list[Len
         else {"Name": f"tag:{key}", "Values": [value]}
         for key, value in tag_filter.items()
     ]
-    reservations = pages(conn, "describe_instances", "Reservations", Filters=filters)
-    instances = [said for found in reservations for said in found["Instances"]]
-    images = pages(conn, "describe_images", "Images", Owners=["self"], Filters=filters)
-    volumes = pages(conn, "describe_volumes", "Volumes", Filters=filters)
-    keys = call(conn, "describe_key_pairs", Filters=filters)["KeyPairs"]
-    groups = pages(conn, "describe_security_groups", "SecurityGroups", Filters=filters)
     return [
-        *(_read(place, Kind.INSTANCE, "InstanceId", said) for said in instances if _stays(said)),
-        *(_read(place, Kind.IMAGE, "ImageId", said) for said in images if _stays(said)),
-        *(_read(place, Kind.VOLUME, "VolumeId", said) for said in volumes if _stays(said)),
-        *(_read(place, Kind.KEY_PAIR, "KeyName", said) for said in keys),
-        *(_read(place, Kind.SECURITY_GROUP, "GroupId", said) for said in groups),
+        Lent(place=place, kind=kind, resource_id=said[_ID_KEYS[kind]], tags=read_tags(said))
+        for kind in kinds
+        for said in _described(conn, kind, filters)
+        if _stays(said)
     ]
 
 
+_ID_KEYS = {
+    Kind.INSTANCE: "InstanceId",
+    Kind.IMAGE: "ImageId",
+    Kind.VOLUME: "VolumeId",
+    Kind.KEY_PAIR: "KeyName",
+    Kind.SECURITY_GROUP: "GroupId",
+}
+
+
+def _described(conn: Any, kind: Kind, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    if kind is Kind.INSTANCE:
+        reservations = pages(conn, "describe_instances", "Reservations", Filters=filters)
+        return (said for found in reservations for said in found["Instances"])
+    if kind is Kind.IMAGE:
+        return pages(conn, "describe_images", "Images", Owners=["self"], Filters=filters)
+    if kind is Kind.VOLUME:
+        return pages(conn, "describe_volumes", "Volumes", Filters=filters)
+    if kind is Kind.KEY_PAIR:
+        found: list[dict[str, Any]] = call(conn, "describe_key_pairs", Filters=filters)["KeyPairs"]
+        return found
+    return pages(conn, "describe_security_groups", "SecurityGroups", Filters=filters)
+
+
 def _stays(said: dict[str, Any]) -> bool:
-    state = said["State"]
+    """Tell whether a thing isn't going already; what has no state stays."""
+    state = said.get("State", "")
     return (state if isinstance(state, str) else state["Name"]) not in _ON_ITS_WAY_OUT
-
-
-def _read(place: Place, kind: Kind, id_key: str, said: dict[str, Any]) -> Lent:
-    return Lent(place=place, kind=kind, resource_id=said[id_key], tags=read_tags(said))
 
 
 def take_back(conn: Any, thing: Lent, sleep: Sleep, patience_s: float) -> None:

@@ -142,7 +142,7 @@ def _of_fleet(status: Status, now_s: float) -> Iterator[Metric]:
     )
     yield Metric(
         "snapback_temporary_resources",
-        "Instances and volumes that were lent for a moment, have expired, and are still there.",
+        "What was lent for a moment, has expired, and is still there.",
         (({}, sum(one.has_expired for one in survey.temporary)),),
     )
     yield Metric(

@@ -52,7 +52,8 @@ def test_both_only_read_and_in_few_calls(sandbox, load, fab):
         assert changing_calls(sandbox) == []
         actions = sorted(call.action for call in sandbox.calls(region="us-east-1"))
         assert actions == [
-            "DescribeInstances", "DescribeRegions", "DescribeSnapshots", "DescribeVolumes",
+            "DescribeImages", "DescribeInstances", "DescribeKeyPairs", "DescribeRegions",
+            "DescribeSecurityGroups", "DescribeSnapshots", "DescribeVolumes",
         ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from snapback.core import retention
 from snapback.core.health import Limits
+from snapback.core.lent import Lent
 from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Volume
 from snapback.core.retention import Policy, Protection, Verdict
 from snapback.core.survey import Seen, survey
@@ -132,6 +133,7 @@ def seen(
     now: str = "2026-11-24T12:00",
     region: str = REGION,
     volumes: Iterable[Volume] = (),
+    lent: Iterable[Lent] = (),
 ) -> Seen:
     """Answer what was read at a place: the instances with their volumes, and others."""
     instances = list(instances)
@@ -146,6 +148,7 @@ def seen(
         instances=instances,
         volumes={v.volume_id: v for v in (*attached, *volumes)},
         snapshots=list(snapshots),
+        lent=list(lent),
     )
 
 

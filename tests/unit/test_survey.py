@@ -11,7 +11,7 @@ import pytest
 
 from snapback.core.health import Limits, Severity, judge
 from snapback.core.history import Standing
-from snapback.core.lent import marks
+from snapback.core.lent import Kind, Lent, expiry, marks
 from snapback.core.model import Consistency, Place, Snapshot, Volume
 from snapback.core.outcome import Word
 from snapback.report.prometheus import metrics_text
@@ -159,6 +159,22 @@ def test_what_a_run_left_is_told_with_its_age() -> None:
     rows = status_report(status_of(seen(volumes=[used]))).outcomes
     assert rows[0].explanation == "destination of run-1, 5 h old, in use"
     assert rows[0].word is Word.OK
+
+
+def test_what_else_a_run_left_is_as_old_as_the_run() -> None:
+    tags = marks("run-20261124T020000-0123ab", "SSH of helpers", "x", at("2026-11-24T08:00"))
+    group = Lent(place=Place(REGION), kind=Kind.SECURITY_GROUP, resource_id="sg-1", tags=tags)
+    later = {**tags, **expiry(at("2026-11-24T13:00"))}
+    claims = [
+        Lent(place=Place(REGION), kind=Kind.KEY_PAIR, resource_id=name, tags=said)
+        for name, said in (("held", later), ("left", tags))
+    ]
+    rows = status_report(status_of(seen(lent=[group, *claims]))).outcomes
+    assert [row.subject for row in rows] == ["sg-1", "left"]
+    assert rows[0].explanation == (
+        "SSH of helpers of run-20261124T020000-0123ab, 10 h old, has expired: fab sweep removes it"
+    )
+    assert replace(group, tags={}).run_began_at is None
 
 
 # The judgement.
