@@ -6,7 +6,7 @@ No host key is remembered either: what would be written is written to copies tha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +16,9 @@ from snapback.config import Settings
 from snapback.consistency import look
 from snapback.core.checkup import Line
 from snapback.core.host_checkup import HostFacts, judge_host
-from snapback.core.model import Instance, Volume
+from snapback.core.model import Instance, Place, Volume
 from snapback.ec2.instances import console_output
-from snapback.ec2.volumes import volumes_of
+from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import HostError
 from snapback.runtime import Run
 from snapback.ssh.host import Host, open_host
@@ -33,9 +33,10 @@ def examine_hosts(run: Run, instances: Sequence[Instance]) -> list[Line]:
     lsblk(8), rsync(1).
     """
     run.progress.expect(len(instances), "hosts")
+    volumes, unread = _volumes(run, [one for one in instances if one.state == "running"])
     results = fanout.each(
         instances,
-        lambda instance: _examine(run, instance),
+        lambda instance: unread.get(instance.instance_id) or _examine(run, instance, volumes),
         workers=run.settings.workers,
         stop=run.stop,
         on_done=lambda _: run.progress.done(),
@@ -47,9 +48,33 @@ def examine_hosts(run: Run, instances: Sequence[Instance]) -> list[Line]:
     ]
 
 
-def _examine(run: Run, instance: Instance) -> HostFacts:
+def _volumes(
+    run: Run, instances: Sequence[Instance]
+) -> tuple[dict[str, Volume], dict[str, HostFacts]]:
+    """Answer the volumes to back up of some instances, by id; and whose could not be read."""
+    by_place: dict[Place, list[Instance]] = {}
+    for instance in instances:
+        by_place.setdefault(instance.place, []).append(instance)
+    results = fanout.each(
+        [batch for here in by_place.values() for batch in in_batches(here)],
+        lambda batch: volumes_of(run.conn(batch[0].place), batch[0].place, batch),
+        workers=run.settings.workers,
+        stop=run.stop,
+    )
+    found = {volume_id: one for r in results for volume_id, one in (r.value or {}).items()}
+    unread = {
+        instance.instance_id: HostFacts(problem=str(r.error), advice="nothing was looked at there")
+        for r in results
+        if r.error
+        for instance in r.item
+    }
+    return {v: o for v, o in found.items() if run.settings.exclude_tag not in o.tags}, unread
+
+
+def _examine(run: Run, instance: Instance, volumes: Mapping[str, Volume]) -> HostFacts:
     if instance.state != "running":
         return HostFacts(is_at_rest=True)
+    own = [volumes[one] for one in instance.devices.values() if one in volumes]
     conn = run.conn(instance.place)
     with _leaving_no_trace(run.settings) as (settings, is_new):
         try:
@@ -57,7 +82,7 @@ def _examine(run: Run, instance: Instance) -> HostFacts:
         except HostError as error:
             return HostFacts(problem=error.reason, advice=error.advice)
         with host:
-            return _look_at(run, host, instance, new_key=is_new())
+            return _look_at(run, host, instance, own, new_key=is_new())
 
 
 @contextmanager
@@ -67,8 +92,12 @@ def _leaving_no_trace(settings: Settings) -> Iterator[tuple[Settings, Callable[[
         paths = {name: Path(folder, name) for name in _REMEMBERED}
         for name, copy in paths.items():
             original = Path(getattr(settings.ssh, name)).expanduser()
-            if original.is_file():
+            try:
                 shutil.copyfile(original, copy)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                paths[name] = original  # what is wrong with it is told when it is read
         before = _size(paths["known_hosts"])
         ssh = settings.ssh.model_copy(update={name: str(path) for name, path in paths.items()})
         yield (
@@ -81,14 +110,15 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _look_at(run: Run, host: Host, instance: Instance, *, new_key: bool) -> HostFacts:
+def _look_at(
+    run: Run, host: Host, instance: Instance, volumes: Sequence[Volume], *, new_key: bool
+) -> HostFacts:
     rsync = _said(host, ["rsync", "--version"])
     try:
         host.sudo(["true"])
     except HostError as error:
         return HostFacts(new_key=new_key, rsync=rsync, no_sudo=error.reason)
     freeze = _said(host, ["fsfreeze", "--version"], as_root=True)
-    volumes = _to_back_up(run, instance)
     try:
         plan = look(run, host, instance, volumes)
     except HostError as error:
@@ -109,8 +139,3 @@ def _said(host: Host, argv: Sequence[str], *, as_root: bool = False) -> str:
         return run(argv).stdout.partition("\n")[0].strip()
     except HostError:
         return ""
-
-
-def _to_back_up(run: Run, instance: Instance) -> list[Volume]:
-    found = volumes_of(run.conn(instance.place), instance.place, [instance])
-    return [one for one in found.values() if run.settings.exclude_tag not in one.tags]

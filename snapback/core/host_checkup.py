@@ -56,6 +56,8 @@ def judge_host(instance: Instance, facts: HostFacts) -> list[Line]:
             facts={"name": instance.name, **more},
         )
 
+    if facts.is_at_rest and instance.state != "stopped":
+        return [line(Level.WARNING, f"it is {instance.state}", "look again in a while")]
     if facts.is_at_rest:
         return [line(Level.OK, f"{instance.state}: consistent without logging in")]
     if facts.problem:

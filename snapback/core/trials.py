@@ -307,6 +307,8 @@ def judge_task(
         told = "allowed" if not untried else "allowed as far as tried"
         text = f"{_many(len(actions), 'action')} in {_many(len(regions), 'region')} {told}"
         advice = "run doctor again after the first backup" if later else ""
+        if blind:
+            advice = "see that the endpoint is AWS's, and that something may be read there"
     if untried:
         text += f"; not tried: {_reasons(untried)}"
     for why, needs in without.items():

@@ -41,6 +41,10 @@ def test_what_would_be_frozen_is_told_and_no_trace_is_left(
     assert really_changing(sandbox) == []
     assert not list(tmp_path.rglob("host_keys"))
     assert not list(tmp_path.rglob("known_hosts"))
+    sandbox.configure(denied={"*": ["DescribeVolumes"]})
+    (line,) = hosts(fab("doctor", "--hosts", "--tasks", "show_config", "--json"))
+    assert line["outcome"] == "failed"
+    assert "not allowed to call ec2:DescribeVolumes" in line["found"]
 
 
 def test_a_host_key_that_is_not_known_is_a_failure_or_a_warning(web, fab, reachable, tmp_path):

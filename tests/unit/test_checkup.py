@@ -147,6 +147,8 @@ def test_a_stopped_instance_needs_no_login() -> None:
     (line,) = judge_host(instance(state="stopped"), HostFacts(is_at_rest=True))
     assert line.level is Level.OK
     assert "stopped" in line.text
+    (line,) = judge_host(instance(state="pending"), HostFacts(is_at_rest=True))
+    assert line.level is Level.WARNING
 
 
 @pytest.mark.parametrize(
