@@ -37,10 +37,16 @@ def fleet(instances: int, regions: Sequence[str] = REGIONS) -> dict[str, Any]:
     }
 
 
+def environ_without_aws(home: Path) -> dict[str, str]:
+    """Answer an environment in which no AWS account can be reached."""
+    away = (*UNSET, "PYTHONDONTWRITEBYTECODE")  # or all modules are compiled each time
+    clean = {k: v for k, v in os.environ.items() if k not in away and not k.startswith("SNAPBACK")}
+    return {**clean, "HOME": str(home), "COLUMNS": "120"}
+
+
 def environ_of(sandbox: Sandbox, home: Path) -> dict[str, str]:
     """Answer an environment in which nothing but the sandbox can be reached."""
-    clean = {k: v for k, v in os.environ.items() if k not in UNSET and not k.startswith("SNAPBACK")}
-    return {**clean, **sandbox.environ, "HOME": str(home), "COLUMNS": "120"}
+    return environ_without_aws(home) | sandbox.environ
 
 
 def write_config(folder: Path) -> dict[str, str]:

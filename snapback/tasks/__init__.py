@@ -6,7 +6,6 @@ In your own fabfile, ``from snapback.tasks import backup_instances_by_tag`` take
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from fabric.config import Config
@@ -87,10 +86,20 @@ class _Config(Config):  # type: ignore[misc]
         return defaults
 
 
-program = Fab(
+class _Program(Fab):  # type: ignore[misc]
+    """Fabric's command, which asks for our version only where it is wanted: that takes a while."""
+
+    def print_version(self) -> None:
+        """Print the versions."""
+        from importlib.metadata import version
+
+        self.version = version("snapback")
+        super().print_version()
+
+
+program = _Program(
     name="snapback",
     binary="snapback",
-    version=version("snapback"),
     namespace=ns,
     executor_class=ChainExecutor,
     config_class=_Config,
