@@ -75,8 +75,9 @@ def each(
             stop=run.stop,
         )
     wish = run.executor.wish if isinstance(run.executor, Cluster) else None
+    loaded = run.loaded.to_hand_out()
     units = [
-        Unit(work, place, arguments, run.loaded, run.run_id, version("snapback"), wish)
+        Unit(work, place, arguments, loaded, run.run_id, version("snapback"), wish)
         for place in places
     ]
     return _HandedOut(run, run.executor).results(units)

@@ -34,6 +34,11 @@ class Loaded(Strict):
     path: Path | None = None
     quiet_by_environment: bool = False
 
+    def to_hand_out(self) -> Loaded:
+        """Answer what another machine needs of this: not whom to tell, which may be secret."""
+        settings = self.settings.model_copy(update={"hooks": Hooks()})
+        return self.model_copy(update={"settings": settings})
+
 
 def find(fabfile_folder: Path | None = None) -> Path | None:
     """Answer the configuration file to read, or ``None``.

@@ -31,6 +31,7 @@ class TaskHooks(Strict):
     )
     ping_url: PingUrl | None = Field(
         None,
+        repr=False,
         json_schema_extra={"secret": True},
         description="the URL of a check in the manner of healthchecks.io: asked for with `/start` "
         "behind it before the task begins, as it is when it went well, with `/fail` when not; "

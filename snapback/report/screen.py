@@ -137,7 +137,7 @@ class _Bars(_Alarms):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(say)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may want it in the midst of us
         self._bars: Bars | None = None
         self._current: TaskID | None = None
         self._totals: dict[str, tuple[TaskID, int]] = {}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
     from snapback.runtime import Run
+    from snapback.tasks.performance import Performance
 
 ABANDONED = 130
 NEW_OBJECTS = 50_000  # to be made before Python looks for garbage; its own default is 700
@@ -87,7 +88,7 @@ def perform(
         fabfile_folder=_fabfile_folder(context),
         check_usage=lambda: _refuse_hosts(context),
     )
-    with _stopped_by_signals(stop, performance.say_at_once):
+    with _stopped_by_signals(stop, performance):
         code, ends_chain = performance.perform()
     if code or ends_chain:
         raise TaskEnded(code or 1, ends_chain)
@@ -109,7 +110,7 @@ def _fabfile_folder(context: Any) -> Path | None:
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
+def _stopped_by_signals(stop: threading.Event, performance: Performance) -> Iterator[None]:
     """Take Ctrl-C and SIGTERM as the wish to stop; the second time, abandon everything at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -117,11 +118,13 @@ def _stopped_by_signals(stop: threading.Event, say: Callable[[str], None]) -> It
 
     def on_signal(*_: Any) -> None:
         if stop.is_set():
-            say("abandoned: what was in flight may have been done or not")
+            performance.say_at_once("abandoned: what was in flight may have been done or not")
             sys.stderr.flush()
             os._exit(ABANDONED)
         stop.set()
-        say("stopping: what is in flight is finished first; once more to abandon it")
+        performance.screen.problem(
+            "stopping: what is in flight is finished first; once more to abandon it"
+        )
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in signals}

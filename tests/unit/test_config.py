@@ -310,3 +310,13 @@ def test_one_account_by_two_roles_in_regions_of_their_own_is_fine(tmp_path: Path
     ]
     path.write_text(yaml.safe_dump({"accounts": accounts}))
     assert [one.name for one in load(path).settings.accounts] == ["east", "west"]
+
+
+def test_whom_to_tell_is_nothing_for_other_machines(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.yaml", "hooks: {ping_url: https://h/secret}\nworkers: 3\n")
+    loaded = load(path)
+    assert "secret" not in repr(loaded)
+    assert loaded.settings.hooks.ping_url == "https://h/secret"
+    out = loaded.to_hand_out()
+    assert out.settings.hooks.ping_url is None
+    assert (out.settings.workers, out.path) == (3, path)
