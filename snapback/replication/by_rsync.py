@@ -32,6 +32,8 @@ from snapback.sweep import left_behind
 
 log = logging.getLogger(__name__)
 
+MOST_ON_OWN = 4  # volumes on an instance whose sshd allows as many sessions as by default
+
 
 @contextmanager
 def open_rsync_engine(
@@ -46,7 +48,10 @@ def open_rsync_engine(
     src_inst = _own(run, source, options.src_inst, "src_inst")
     dst_inst = _own(run, destination, options.dst_inst, "dst_inst")
     pairs = Pairs(lambda: open_pair(run, source, destination, src_inst, dst_inst))
-    engine = RsyncEngine(pairs, options, run.settings.replication.replication_workers)
+    workers = run.settings.replication.replication_workers
+    if src_inst or dst_inst:
+        workers = min(workers, MOST_ON_OWN)
+    engine = RsyncEngine(pairs, options, workers)
     try:
         yield engine
     finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from snapback import fanout
 from snapback.core.lent import Lent
 from snapback.core.model import Instance, Place
-from snapback.errors import HostError, LeftBehind, SnapbackError
+from snapback.errors import HostError, Interrupted, LeftBehind, SnapbackError
 from snapback.helpers import Helper, borrowed, helper
 from snapback.runtime import Run
 from snapback.ssh.road import Road, open_road
@@ -125,7 +125,8 @@ class Pairs:
         self._lock = threading.Lock()
         self._pair: Pair | None = None
         self._opened: list[ExitStack] = []
-        self._problem = ""
+        self._left: list[tuple[Lent, str]] = []
+        self._problem: SnapbackError | None = None
 
     def get(self) -> Pair:
         """Answer the pair.
@@ -139,14 +140,18 @@ class Pairs:
 
     def _open(self) -> Pair:
         if not self._problem and len(self._opened) == MOST_PAIRS:
-            self._problem = f"{MOST_PAIRS} pairs of temporary instances were lost"
+            self._problem = SnapbackError(f"{MOST_PAIRS} pairs of temporary instances were lost")
+        if isinstance(self._problem, Interrupted):
+            raise Interrupted(str(self._problem))
         if self._problem:
             raise SnapbackError(f"not begun: {self._problem}")
         stack = ExitStack()
         try:
             pair = stack.enter_context(self._opener())
         except SnapbackError as error:
-            self._problem = str(error)
+            self._problem = error
+            if isinstance(error, LeftBehind):
+                self._left += error.left
             raise
         self._opened.append(stack)
         return pair
@@ -161,10 +166,9 @@ class Pairs:
 
     def close(self) -> list[tuple[Lent, str]]:
         """Take all down, and answer what is left, each thing with the reason."""
-        left: list[tuple[Lent, str]] = []
         for stack in self._opened:
             try:
                 stack.close()
             except LeftBehind as error:
-                left += error.left
-        return left
+                self._left += error.left
+        return self._left

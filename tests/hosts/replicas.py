@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ec2_sandbox import Sandbox
@@ -40,6 +41,11 @@ def replicas(world: World, region: str) -> list[dict[str, Any]]:
     ]
 
 
+def is_xfs(sandbox: Sandbox, snapshot_id: str) -> bool:
+    with Path(sandbox.hosts.snapshot_image(snapshot_id)).open("rb") as image:
+        return image.read(4) == b"XFSB"
+
+
 def demand_exact(sandbox: Sandbox, world: World, *regions: str) -> int:
     """Demand that every replica in some regions holds what its source does; say how many there are.
 
@@ -50,9 +56,10 @@ def demand_exact(sandbox: Sandbox, world: World, *regions: str) -> int:
     for region in regions or REGIONS:
         for replica in replicas(world, region):
             source = world.tags(replica)["snapback:source"]
+            options = "ro,nouuid" if is_xfs(sandbox, source) else "ro"
             with (
-                sandbox.hosts.mounted(source, "ro") as here,
-                sandbox.hosts.mounted(replica["SnapshotId"], "ro") as there,
+                sandbox.hosts.mounted(source, options) as here,
+                sandbox.hosts.mounted(replica["SnapshotId"], options) as there,
             ):
                 assert list(tell(there)) == list(tell(here))
             count += 1

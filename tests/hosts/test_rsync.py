@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from snapback.core.record import describe, parse
-from tests.hosts.replicas import LEG, replicas, web
-from tests.sandbox.conftest import World
+from tests.hosts.replicas import DATA, LEG, ROOT, replicas, web
+from tests.sandbox.conftest import World, instance
 from tests.sandbox.replicas import EAST, SOUTH, WEST
+
+MORE = {**DATA, "device": "/dev/sdg", "mount_point": "/more", "filesystem": "xfs"}
+
+
+def idle(name: str) -> dict[str, Any]:
+    """An instance that isn't backed up."""
+    return instance(name, volumes=[ROOT, DATA], tags={})
 
 
 def test_cron_replicates_snapshots_that_were_pending_a_moment_ago(lay_out, sandbox, world):
@@ -95,3 +103,33 @@ def test_all_regions(lay_out, world):
     assert len(replicas(world, EAST)) == 1
     assert replicas(world, SOUTH) == []
     fleet.demand(3)
+
+
+def test_instances_of_ones_own_serve_and_stay_as_they_are(lay_out, sandbox, world):
+    fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
+    fleet.back_up()
+    source, destination, elsewhere = (
+        fleet.ids[region][name]["instance_id"]
+        for region, name in ((EAST, "web"), (WEST, "there"), (SOUTH, "x"))
+    )
+    (snapshot,) = world.snapshot_ids(EAST)
+    asked = ("rsync_snapshot", EAST, snapshot, WEST)
+    refused = fleet.fab(*asked, "--dst-inst", elsewhere)
+    assert refused.code == 2
+    ended = fleet.fab(*asked, "--src-inst", source, "--dst-inst", destination)
+    assert ended.code == 0, ended.err
+    assert sandbox.calls("RunInstances") == []
+    left = "findmnt -rno TARGET | grep -c snapback; ls -d /run/snapback-* ~ubuntu/.ssh/*; true"
+    assert fleet.shell(left) == fleet.shell(left, "there")
+    assert "snapback-" not in fleet.shell("cat ~ubuntu/.ssh/authorized_keys", "there")
+    fleet.demand(1)
+
+
+def test_one_pair_serves_many_volumes_several_at_a_time(lay_out, sandbox, world):
+    more = [{**MORE, "device": f"/dev/sd{x}", "mount_point": f"/more-{x}"} for x in "ghij"]
+    fleet = lay_out(us_east_1=[web(*more)])
+    fleet.back_up()
+    ended = fleet.fab(*LEG)
+    assert ended.code == 0, ended.err
+    assert len(sandbox.calls("RunInstances")) == 2
+    fleet.demand(5)
