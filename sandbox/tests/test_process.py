@@ -65,6 +65,8 @@ def test_a_signal_ends_it_cleanly(sign: int, tmp_path: Path) -> None:
         (["--port", "99999"], "99999"),
         (["--now", "yesterday"], "now"),
         (["--buckets", "{"], "--buckets"),
+        (["--denied", "{bad"], "--denied"),
+        (["--denied", "[]"], "denied: write"),
         (["--snapshot-seconds", "-1"], "snapshot_seconds"),
     ],
 )
