@@ -26,7 +26,7 @@ from snapback.ssh.keys import new_key
 
 log = logging.getLogger(__name__)
 
-ALIVE_S = 10
+DEAD_AFTER_S = 30
 NAME = "destination"
 """What the source calls the destination: it has no other name there, and no address."""
 
@@ -46,6 +46,7 @@ class Road:
     user: str
     folder: str
     is_root: bool
+    dead_after_s: int
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,19 +90,27 @@ class Road:
             "ControlPath=none",
             "Compression=no",
             "ConnectTimeout=30",
-            f"ServerAliveInterval={ALIVE_S}",
+            f"ServerAliveInterval={max(1, self.dead_after_s // 3)}",
             "ServerAliveCountMax=3",
             "LogLevel=ERROR",
         ]
 
 
 @contextmanager
-def open_road(source: Host, destination: Host, address: str, *, port: int = 22) -> Iterator[Road]:
+def open_road(
+    source: Host,
+    destination: Host,
+    address: str,
+    *,
+    port: int = 22,
+    dead_after_s: int = DEAD_AFTER_S,
+) -> Iterator[Road]:
     """Prepare the way from one host to another; nothing of it is left at the end.
 
     The destination's key is that of the open connection to it, so already trusted.
 
     :param address: where the source reaches the destination.
+    :param dead_after_s: of silence, a transfer is given up.
     :raises HostError: one of the two can't be prepared.
     """
     user, uid = destination.run(["sh", "-c", "id -un; id -u"]).stdout.split()
@@ -112,7 +121,7 @@ def open_road(source: Host, destination: Host, address: str, *, port: int = 22) 
         known = destination.host_key.line(NAME) + "\n"
         source.sudo(_put(f"{folder}/known_hosts"), stdin=known.encode())
         source.sudo(_put(f"{folder}/say"), stdin=_text("say").encode())
-        yield Road(source, destination, address, port, user, folder, uid == "0")
+        yield Road(source, destination, address, port, user, folder, uid == "0", dead_after_s)
 
 
 def _put(path: str) -> list[str]:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 
 from snapback.core.progress import Cost, Progress, block_size, read_progress, read_stats
-from snapback.errors import HostTimeout, NotMoved
+from snapback.errors import HostError, HostTimeout, NotMoved
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
 from snapback.ssh.road import NAME, Road
@@ -32,6 +32,7 @@ _SAYING = ("--no-human-readable", "--info=progress2,stats2", "--outbuf=Line")
 _COMPARING = ("-n", "-c", "--no-human-readable", "--out-format=%i %n", "--outbuf=Line")
 _BEAT_S = 2.0
 _END_S = 60.0
+_BROKEN_OFF_S = 15.0
 _TAIL = 600
 _DIFFERENCES = 5
 _MEANINGS = {
@@ -177,8 +178,14 @@ def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
         yield process
         process.close_stdin()
         process.wait(_END_S)
+    except BaseException:
+        with suppress(HostError):
+            process.close_stdin()
+            process.wait(_BROKEN_OFF_S)
+        raise
     finally:
-        process.close()
+        with suppress(HostError):
+            process.close()
 
 
 def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
