@@ -13,6 +13,7 @@ from pathlib import Path
 
 import boto3
 import yaml
+from fingerprint import fingerprint
 
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
@@ -58,6 +59,18 @@ CONSISTENT_STEPS = (
         0,
     ),
 )
+REPLICATION_STEPS = (
+    (
+        "What would it cost to have web's volumes in another region? This changes nothing.",
+        "fab rsync_region eu-west-1 us-east-1 --tag-name Name --tag-value web --dry-run",
+        0,
+    ),
+    (
+        "Replicate them: two temporary instances move the data by rsync, and are gone afterwards.",
+        "fab rsync_region eu-west-1 us-east-1 --tag-name Name --tag-value web --synchronously",
+        0,
+    ),
+)
 RECORD = "written just before the backup, and never synced"
 MEANING = {0: "all well", 2: "critical", 3: "done; broken snapshots of ours were found"}
 
@@ -75,7 +88,7 @@ def main() -> int:
         failures = [snapshots_and_trimming(sandbox, home)]
         reason = why_not()
         if reason:
-            say(f"\n# Left out: consistent backups of instances that boot. ({reason})")
+            say(f"\n# Left out: backups and replicas of instances that boot. ({reason})")
         else:
             failures.append(consistent_backups(home))
         failures.append(two_days_later(sandbox, home))
@@ -106,33 +119,56 @@ def consistent_backups(home: str) -> int:
         say("The configuration says how to log in:")
         config = Path(home, "snapback.yaml")
         login = {"username": web["user"], "key_filename": web["key_file"], "host_keys": "console"}
-        config.write_text(yaml.safe_dump({"ssh": login}))
+        addresses = {"source_cidr": "10.128.0.0/9"}
+        config.write_text(yaml.safe_dump({"ssh": login, "temporary": addresses}))
         say(config.read_text().rstrip())
         settings = {**environment(sandbox, home), "SNAPBACK_CONFIG": str(config)}
         failures = run(*CONSISTENT_STEPS[0], settings)
-        sandbox.hosts.run(web["instance_id"], f"echo '{RECORD}' >/srv/www/record")
+        fill = f"cp -a /usr/share/zoneinfo /srv/www; echo '{RECORD}' >/srv/www/record"
+        sandbox.hosts.run(web["instance_id"], fill)
         failures = max(failures, run(*CONSISTENT_STEPS[1], settings))
-        return max(failures, look_into(sandbox, web["volumes"]["/dev/sdf"]))
+        snapshot_id = snapshot_of(sandbox, "eu-west-1", "volume-id", web["volumes"]["/dev/sdf"])
+        failures = max(failures, look_into(sandbox, snapshot_id))
+        failures = max(failures, *(run(*step, settings) for step in REPLICATION_STEPS))
+        return max(failures, compare(sandbox, snapshot_id))
 
 
-def look_into(sandbox: Sandbox, volume_id: str) -> int:
-    """Show that a record is in the snapshot of a volume, without its journal being replayed."""
+def snapshot_of(sandbox: Sandbox, region: str, name: str, value: str) -> str:
+    """Answer the one snapshot in a region that a filter lets pass."""
     ec2 = boto3.client(
         "ec2",
-        region_name="eu-west-1",
+        region_name=region,
         endpoint_url=sandbox.url,
         aws_access_key_id=sandbox.environ["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=sandbox.environ["AWS_SECRET_ACCESS_KEY"],
     )
-    mine = [{"Name": "volume-id", "Values": [volume_id]}]
+    mine = [{"Name": name, "Values": [value]}]
     (snapshot,) = ec2.describe_snapshots(OwnerIds=["self"], Filters=mine)["Snapshots"]
-    with sandbox.hosts.mounted(snapshot["SnapshotId"], "ro,norecovery") as folder:
+    return str(snapshot["SnapshotId"])
+
+
+def look_into(sandbox: Sandbox, snapshot_id: str) -> int:
+    """Show that a record is in a snapshot, without its journal being replayed."""
+    with sandbox.hosts.mounted(snapshot_id, "ro,norecovery") as folder:
         held = Path(folder, "record").read_text().strip()
-    say(
-        f"\n# In {snapshot['SnapshotId']} of web's /srv/www, mounted without replaying its journal:"
-    )
+    say(f"\n# In {snapshot_id} of web's /srv/www, mounted without replaying its journal:")
     say(held)
     return int(held != RECORD)
+
+
+def compare(sandbox: Sandbox, snapshot_id: str) -> int:
+    """Show that a snapshot and its replica in the other region hold the same, entry by entry."""
+    replica_id = snapshot_of(sandbox, "us-east-1", "tag:snapback:source", snapshot_id)
+    with (
+        sandbox.hosts.mounted(snapshot_id, "ro") as here,
+        sandbox.hosts.mounted(replica_id, "ro") as there,
+    ):
+        source, replica = fingerprint(here), fingerprint(there)
+    say("\n# web's /srv/www and its replica, mounted side by side, every file read:")
+    say(f"{snapshot_id} in eu-west-1: {source}")
+    say(f"{replica_id} in us-east-1: {replica}")
+    say("They are equal." if source == replica else "THEY DIFFER.")
+    return int(source != replica)
 
 
 def environment(sandbox: Sandbox, home: str) -> dict[str, str]:
