@@ -157,8 +157,8 @@ def _outcome(
         word=word,
         explanation=said,
         region=volume.place.region,
+        account=volume.place.account,
         facts={
-            "account": volume.place.account,
             "volume": volume.volume_id,
             "instances": [instance.instance_id for instance in plan.instances],
             "name": plan.instances[0].name,

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
+MORE_CALLS = 4  # than there are workers: whoever hands them their work reads and waits
 SOME_REGION = "us-east-1"
 
 
@@ -77,7 +78,7 @@ class Connections:
         self._config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
-            max_pool_connections=workers,
+            max_pool_connections=workers + MORE_CALLS,
             retries={"mode": "standard", "total_max_attempts": 1},
             user_agent_extra="snapback",
         )
@@ -231,7 +232,7 @@ class Connections:
 
         Called after calls that wait for nothing, and not while a role is being assumed.
         """
-        with suppress(BotoCoreError, ClientError):
+        with suppress(BotoCoreError, ClientError, SnapbackError):  # the call itself went well
             credentials = self._sessions[account].get_credentials()
             if credentials:
                 frozen = credentials.get_frozen_credentials()

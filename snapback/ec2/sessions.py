@@ -91,6 +91,11 @@ def session_in(role: Role, source: Session, make_sts: Callable[..., Any]) -> Ses
             found: dict[str, Any] = fetcher.fetch_credentials()
         except (aws.BotoCoreError, aws.ClientError) as error:
             raise _refusal(role, error) from error
+        if read_time(found["expiry_time"]) <= datetime.now(UTC):
+            raise CredentialsError(
+                f"the credentials of the role {role.arn} have expired as soon as they were given: "
+                "see that this machine's clock is right"
+            )
         return found
 
     session = new_session()
@@ -100,9 +105,13 @@ def session_in(role: Role, source: Session, make_sts: Callable[..., Any]) -> Ses
     return session
 
 
+def _is_servers_fault(error: aws.ClientError) -> bool:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+
+
 def _refusal(role: Role, error: Exception) -> SnapbackError:
     """Answer why a role can't be assumed, in our words."""
-    if isinstance(error, aws.ClientError):
+    if isinstance(error, aws.ClientError) and not _is_servers_fault(error):
         said = error.response["Error"]
         reason = f"{said.get('Code', '')}: {' '.join(said.get('Message', '').split())}"
         return CredentialsError(

@@ -19,7 +19,7 @@ from snapback.core.lacking import Step
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome
 from snapback.ec2.snapshots import Copy, copy_surely
-from snapback.errors import ApiError, UsageError
+from snapback.errors import ApiError, SnapshotTimeout, UsageError
 from snapback.replication.claims import refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
 from snapback.runtime import Run
@@ -59,6 +59,7 @@ class CopyEngine:
 
     def __init__(self, opened_at: datetime, force: bool) -> None:
         self._opened_at = opened_at
+        self._full_since: datetime | None = None
         self._force = force
         self.outcomes: list[Outcome] = []
 
@@ -66,6 +67,8 @@ class CopyEngine:
         """Begin a copy and answer it, pending.
 
         EC2 makes 20 copies at a time into a region, everybody's counted: over that, this waits.
+
+        :raises SnapshotTimeout: there was no room for any for ``minutes_for_snap``.
         """
         copy = _copy_of(run, step)
         if run.now(step.destination) - self._opened_at > FRESH:
@@ -74,14 +77,29 @@ class CopyEngine:
         while True:
             try:
                 copy_id = copy_surely(run.conn(step.destination), copy, run.patience)
+                self._full_since = None
                 return _as_begun(run, step, copy, copy_id)
             except ApiError as error:
                 if error.code != TOO_MANY:
                     raise
+                self._give_up_if_late(run, step.destination, error)
             log.info("%s: %s: waiting", step.source.snapshot_id, TOO_MANY)
             run.pause(pause_s)
             pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
             refuse_if_there(run, step, self._force)
+
+    def _give_up_if_late(self, run: Run, destination: Place, error: ApiError) -> None:
+        """Take note that there is no room for one more copy.
+
+        :raises SnapshotTimeout: nor has there been for long.
+        """
+        now, minutes = run.now(destination), run.settings.minutes_for_snap
+        self._full_since = self._full_since or now
+        if now - self._full_since >= timedelta(minutes=minutes):
+            raise SnapshotTimeout(
+                f"not begun: for {minutes:g} minutes EC2 has had no room for one more copy into "
+                f"{destination}: {error.reason}"
+            ) from error
 
 
 def _copy_of(run: Run, step: Step) -> Copy:

@@ -23,6 +23,7 @@ from snapback import (
     trim_snapshots,
 )
 from snapback.core.model import Consistency, Place, Volume
+from snapback.ec2.connection import MORE_CALLS
 from snapback.errors import (
     ApiError,
     BrakeError,
@@ -163,10 +164,13 @@ def test_without_a_name_the_chains_region_is_meant(monkeypatch):
 
 
 def test_our_clients_retries_are_not_inherited(monkeypatch):
+    monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
+    monkeypatch.setenv("AWS_DEFAULTS_MODE", "mobile")
     options = get_region_conn("us-east-1").meta.config
     assert options.retries["total_max_attempts"] == 1
     assert (options.connect_timeout, options.read_timeout) == (10, 60)
-    assert options.max_pool_connections == 32
+    assert options.max_pool_connections == 32 + MORE_CALLS
 
 
 def test_relevant_snapshots_are_ours_with_the_earmark(sandbox, load, world):

@@ -10,10 +10,12 @@ from snapback import (
 from snapback.catalog import what_is_lacking
 from snapback.core.model import Place
 from snapback.core.outcome import Word
+from snapback.errors import ItemsFailed
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.carrying_out import carry_out
 from snapback.replication.engine import Options
 from snapback.replication.legs import replicate_region
+from snapback.runtime import use
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import BY_COPY, EAST, WEST, by_copy, latest, records, sets, words
 
@@ -40,6 +42,26 @@ def test_the_quota_is_shared_with_what_others_have_in_flight(sandbox, load, worl
     world.ec2(WEST).copy_snapshot(SourceRegion=EAST, SourceSnapshotId=others["SnapshotId"])
     assert words(by_copy(tag_name="Name", tag_value="web")) == {"begun": 1}
     assert len(world.snapshots(WEST)) == 2
+
+
+def test_where_there_is_no_room_for_long_it_ends(sandbox, load, configure, begin, world):
+    load(*(instance(f"web-{n}", 8, history=[sets(1)]) for n in range(3)))
+    sandbox.fault(
+        "CopySnapshot",
+        "error",
+        count=None,
+        code="ResourceLimitExceeded",
+        status=400,
+        message="full",
+    )
+    sandbox.set_clock(speed=0)
+    began = sandbox.now()
+    with use(begin(configure(minutes_for_snap=30))), pytest.raises(ItemsFailed) as raised:
+        by_copy()
+    assert {outcome.word for outcome in raised.value.outcomes} == {Word.TIMED_OUT}
+    assert all("for 30 minutes EC2 has had no room" in o.explanation for o in raised.value.outcomes)
+    assert 30 * 60 <= (sandbox.now() - began).total_seconds() < 35 * 60  # for all, not for each
+    assert world.snapshots(WEST) == []
 
 
 def test_begun_by_somebody_else_while_this_waited_it_is_a_collision(sandbox, load, begin, world):

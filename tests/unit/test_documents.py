@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -338,6 +339,20 @@ def test_the_policies_for_several_accounts_are_those_of_the_example() -> None:
     assert wanted == accounts["prod"]["external_id"]
     assert {trust["Action"]} == set(assume["Action"]) == {"sts:AssumeRole"}
     assert assume["Resource"] == [one["role_arn"] for one in accounts.values() if "role_arn" in one]
+
+
+def test_every_task_can_be_narrowed_to_an_account() -> None:
+    for name, task in ns.tasks.items():
+        options = {argument.name for argument in deepcopy(task).get_arguments()}
+        assert name == "show_config" or "account" in options, name
+
+
+def test_every_outcome_that_says_its_region_says_its_account() -> None:
+    for path in (ROOT / "snapback").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Outcome":
+                given = {keyword.arg for keyword in node.keywords}
+                assert "region" not in given or "account" in given, f"{path}:{node.lineno}"
 
 
 # The picture.
