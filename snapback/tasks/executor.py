@@ -14,6 +14,8 @@ from invoke.exceptions import Exit
 
 from snapback.errors import worst_of
 
+UNKNOWN = 3
+
 
 class TaskEnded(Exit):
     """A task of ours has ended with an exit code other than 0; all was said already.

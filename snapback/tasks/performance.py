@@ -20,10 +20,9 @@ from snapback.errors import ConfigError, SnapbackError, UsageError
 from snapback.report.report import Report, document, in_words
 from snapback.report.screen import Screen, one_line
 from snapback.runtime import Run
+from snapback.tasks.executor import UNKNOWN
 
 log = logging.getLogger(__name__)
-
-UNKNOWN = 3
 _LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK: logging.DEBUG}
 
 

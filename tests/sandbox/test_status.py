@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.sandbox.conftest import changing_calls, instance
+from tests.sandbox.conftest import BIN, changing_calls, instance
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -235,3 +236,15 @@ def test_the_metrics_are_written_whole(load, fab, tmp_path: Path):
     assert "snapback_volume_state{" in target.read_text()
     assert list(target.parent.iterdir()) == [target]
     assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("wrong", [["--nonsense"], ["--region-name"], ["us-east-1"]])
+def test_what_the_parser_refuses_is_unknown_of_the_check_alone(wrong):
+    def ended(task):
+        return subprocess.run(
+            [BIN / "snapback", task, *wrong], capture_output=True, text=True, check=False
+        )
+
+    assert ended("check").returncode == 3
+    assert ended("check").stdout.startswith("SNAPBACK UNKNOWN - ")
+    assert (ended("status").returncode, ended("status").stdout) == (1, "")
