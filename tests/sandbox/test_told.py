@@ -49,7 +49,9 @@ def hooks(**more):
 def test_each_task_of_a_chain_is_told_of(sandbox, load, fab, configure, monitor):
     load(instance("web", 8))
     configure(hooks=hooks(ping_url=f"{monitor.url}/{{task}}"))
-    sandbox.fault("DescribeImages", "error", count=None, code="Nope", status=400, message="why")
+    sandbox.fault(
+        "DescribeLockedSnapshots", "error", count=None, code="Nope", status=400, message="why"
+    )
     ended = fab("backup_instances_by_tag", "trim_snapshots", "status", "--json")
     assert ended.code == 1
     assert told() == [
@@ -63,7 +65,7 @@ def test_each_task_of_a_chain_is_told_of(sandbox, load, fab, configure, monitor)
         "/status/start", "/status",
     ]  # fmt: skip
     body = dict(monitor.told)["/trim_snapshots/fail"]
-    assert "us-east-1: failed: DescribeImages in us-east-1: Nope: why" in body
+    assert "us-east-1: failed: DescribeLockedSnapshots in us-east-1: Nope: why" in body
 
 
 def test_an_address_that_tasks_share_is_not_told_that_all_is_well_of_half(
