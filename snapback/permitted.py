@@ -11,19 +11,9 @@ from typing import Any
 from snapback import fanout
 from snapback.config import Settings
 from snapback.core.checkup import Line, not_examined
+from snapback.core.dry_runs import NO_DRY_RUNS, NOTHING_READ, State, Tried, Verdict, judge_task
 from snapback.core.permissions import CALLS_NOTHING, EXTRAS_OF, Need, needs_in
-from snapback.core.trials import (
-    NO_DRY_RUNS,
-    NOTHING_READ,
-    State,
-    Things,
-    Trial,
-    Tried,
-    Untried,
-    Verdict,
-    judge_task,
-    trials_of,
-)
+from snapback.core.trials import Things, Trial, Untried, trials_of
 from snapback.ec2.checkup import honours_dry_runs, try_it
 from snapback.runtime import Run
 

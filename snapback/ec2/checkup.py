@@ -8,7 +8,8 @@ from typing import Any
 
 from snapback.core.checkup import Group
 from snapback.core.deletion import Rule
-from snapback.core.trials import ALLOWED, State, Trial, Verdict, verdict_of
+from snapback.core.dry_runs import ALLOWED, State, Verdict, verdict_of
+from snapback.core.trials import Trial
 from snapback.ec2.calls import call, pages
 from snapback.errors import ApiError
 

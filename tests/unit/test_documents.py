@@ -32,6 +32,7 @@ from snapback.config import (
     load,
 )
 from snapback.core.backup_sets import BackupSet
+from snapback.core.dry_runs import State, Tried, Verdict, judge_task
 from snapback.core.lacking import ReplicationPlan, Step
 from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
@@ -45,7 +46,6 @@ from snapback.core.restore_plan import (
     wanted_there,
 )
 from snapback.core.set_plan import Earmark, plan_set
-from snapback.core.trials import State, Tried, Verdict, judge_task
 from snapback.core.trim_plan import TrimPlan
 from snapback.core.volume_tags import VolumeTags
 from snapback.replication.carrying_out import would

@@ -12,21 +12,18 @@ from botocore.exceptions import ClientError
 
 from snapback.config import Loaded, Settings
 from snapback.core.checkup import Level
-from snapback.core.model import Place
-from snapback.core.permissions import Need, needs_in
-from snapback.core.trials import (
+from snapback.core.dry_runs import (
     NO_DRY_RUNS,
     NOTHING_READ,
-    UNKNOWN,
     State,
-    Things,
     Tried,
-    Untried,
     Verdict,
     judge_task,
-    trials_of,
     verdict_of,
 )
+from snapback.core.model import Place
+from snapback.core.permissions import Need, needs_in
+from snapback.core.trials import UNKNOWN, Things, Untried, trials_of
 from snapback.permitted import try_tasks
 from snapback.runtime import Run
 from tests.sandbox.permissions import FOLDER
