@@ -8,10 +8,12 @@ weeks start on Sunday. What is kept for one volume keeps the whole set it belong
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from snapback.core import tags as our_tags
 from snapback.core.model import Record, Snapshot
@@ -20,7 +22,7 @@ Timeline = tuple[str, str]
 SetKey = tuple[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """A kind of calendar period.
 
@@ -37,16 +39,24 @@ class Kind:
 
     def label(self, number: int) -> str:
         """Answer what people call the period: ``month 2026-11``."""
-        start = self.start_of(number)
-        words = {
-            "hour": f"{start:%Y-%m-%dT%H}",
-            "day": f"{start:%Y-%m-%d}",
-            "week": f"of {start:%Y-%m-%d}",
-            "month": f"{start:%Y-%m}",
-            "quarter": f"{start:%Y}-Q{(start.month + 2) // 3}",
-            "year": f"{start:%Y}",
-        }
-        return f"{self.noun} {words[self.noun]}"
+        return _label(self, number)
+
+
+@lru_cache(maxsize=10_000)  # many volumes have the same periods
+def _label(kind: Kind, number: int) -> str:
+    start = kind.start_of(number)
+    if kind.noun == "quarter":
+        return f"quarter {start:%Y}-Q{(start.month + 2) // 3}"
+    return f"{kind.noun} {start:{_FORMATS[kind.noun]}}"
+
+
+_FORMATS = {
+    "hour": "%Y-%m-%dT%H",
+    "day": "%Y-%m-%d",
+    "week": "of %Y-%m-%d",
+    "month": "%Y-%m",
+    "year": "%Y",
+}
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -166,26 +176,37 @@ def plan(
     :param now: aware UTC.
     :returns: a verdict for each snapshot that is ours, oldest first.
     """
-    protection = protection or Protection()
-    ours = [snapshot for snapshot in snapshots if snapshot.record and snapshot.state != "error"]
+    return judge(snapshots, policy_of, now, protection or Protection())[0]
+
+
+def judge(
+    snapshots: Iterable[Snapshot],
+    policy_of: Callable[[Snapshot], Policy | str],
+    now: datetime,
+    protection: Protection,
+) -> tuple[list[Verdict], dict[Timeline, list[Snapshot]]]:
+    """Answer what :func:`plan` answers, and the timelines."""
+    ours = _oldest_first(s for s in snapshots if s.state != "error")
     reasons: dict[str, list[str]] = defaultdict(list)
     losers: dict[str, str] = {}
 
     for snapshot in ours:
         reasons[snapshot.snapshot_id] += protections(snapshot, now, protection)
-    for timeline in timelines(ours, now).values():
+    found = _timelines(ours, now)
+    for timeline in found.values():
         kept, lost = _thin(timeline, policy_of(newest_of(timeline)), now)
         for snapshot_id, why in kept.items():
             reasons[snapshot_id] += why
         losers |= lost
     losers |= _keep_sets_whole(ours, reasons)
 
-    return [
+    verdicts = [
         Verdict(snapshot, True, tuple(reasons[snapshot.snapshot_id]))
         if reasons[snapshot.snapshot_id]
         else Verdict(snapshot, False, (losers[snapshot.snapshot_id],))
-        for snapshot in sorted(ours, key=_by_age)
+        for snapshot in ours
     ]
+    return verdicts, found
 
 
 def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, list[Snapshot]]:
@@ -194,8 +215,12 @@ def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, li
     Completed ones with a record count; those dated in the future and those that DLM or AWS Backup
     manages don't.
     """
+    return _timelines(_oldest_first(snapshots), now)
+
+
+def _timelines(oldest_first: Iterable[Snapshot], now: datetime) -> dict[Timeline, list[Snapshot]]:
     found: dict[Timeline, list[Snapshot]] = defaultdict(list)
-    for snapshot in sorted((s for s in snapshots if s.record), key=_by_age):
+    for snapshot in oldest_first:
         record = _record(snapshot)
         if (
             snapshot.state == "completed"
@@ -244,12 +269,11 @@ def _thin(
     newest = newest_of(timeline)
     kept[newest.snapshot_id].append("newest")
     reach = policy.reach(_counted_from(newest, policy, now))
+    taken = [_record(snapshot).taken_at for snapshot in timeline]
     for kind, _, first in reach:
-        inside = [
-            (kind.number_of(_record(snapshot).taken_at), snapshot)
-            for snapshot in timeline
-            if _record(snapshot).taken_at >= first
-        ]
+        begin = bisect_left(taken, first)
+        numbers = [kind.number_of(taken_at) for taken_at in taken[begin:]]
+        inside = list(zip(numbers, timeline[begin:], strict=True))
         best = _best_of_each_period(inside)
         for number, snapshot in best.items():
             kept[snapshot.snapshot_id].append(kind.label(number))
@@ -259,8 +283,9 @@ def _thin(
                     f"{kind.label(number)} keeps {best[number].snapshot_id}"
                 )
     ends = min(first for _, _, first in reach)
+    too_old = f"older than all that is kept, from {ends:%Y-%m-%d}"
     for snapshot in timeline:
-        lost.setdefault(snapshot.snapshot_id, f"older than all that is kept, from {ends:%Y-%m-%d}")
+        lost.setdefault(snapshot.snapshot_id, too_old)
     return kept, lost
 
 
@@ -271,10 +296,8 @@ def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
     first.
     """
     newest_at = _record(timeline[-1]).taken_at
-    return max(
-        (snapshot for snapshot in timeline if _record(snapshot).taken_at == newest_at),
-        key=lambda snapshot: snapshot.consistency,
-    )
+    begin = bisect_left(timeline, newest_at, key=lambda snapshot: _record(snapshot).taken_at)
+    return max(timeline[begin:], key=lambda snapshot: snapshot.consistency)
 
 
 def _counted_from(newest: Snapshot, policy: Policy, now: datetime) -> datetime:
@@ -298,7 +321,7 @@ def _best_of_each_period(inside: Iterable[tuple[int, Snapshot]]) -> dict[int, Sn
 
 
 def _keep_sets_whole(
-    snapshots: Iterable[Snapshot], reasons: dict[str, list[str]]
+    oldest_first: Iterable[Snapshot], reasons: dict[str, list[str]]
 ) -> dict[str, str]:
     """Add the reason of belonging to a set of which another member is kept.
 
@@ -308,7 +331,7 @@ def _keep_sets_whole(
     """
     members: dict[SetKey, list[Snapshot]] = defaultdict(list)
     doubles: dict[str, str] = {}
-    for snapshot in sorted(snapshots, key=_by_age):
+    for snapshot in oldest_first:
         if snapshot.set_id:
             members[_record(snapshot).region, snapshot.set_id].append(snapshot)
     for (_, set_id), snapshots_of_set in members.items():
@@ -323,6 +346,11 @@ def _keep_sets_whole(
                 kept_ids[_record(snapshot).identity] = snapshot.snapshot_id
                 reasons[snapshot.snapshot_id].append(f"{set_id} is kept for {kept[0].snapshot_id}")
     return doubles
+
+
+def _oldest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """Answer those that have a record."""
+    return sorted((snapshot for snapshot in snapshots if snapshot.record), key=_by_age)
 
 
 def _by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:

@@ -45,7 +45,7 @@ def is_ours(tags: Iterable[str]) -> bool:
 
 def manager_of(tags: Iterable[str]) -> str:
     """Answer the tag by which another service claims a snapshot (DLM, AWS Backup), or ``""``."""
-    return next((key for key in sorted(tags) if key.startswith(_MANAGED_BY_OTHERS)), "")
+    return min([key for key in tags if key.startswith(_MANAGED_BY_OTHERS)], default="")
 
 
 def may_be_cloned(key: str, exclude_tag: str) -> bool:

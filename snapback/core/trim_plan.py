@@ -77,10 +77,12 @@ def plan_trim(
     :param selected: whether a snapshot may be deleted, as far as the caller narrowed it.
     """
     spared = {s.snapshot_id: "not selected" for s in snapshots if s.record and not selected(s)}
-    verdicts = retention.plan(snapshots, policy_of, now, replace(protection, spared=spared))
+    verdicts, timelines = retention.judge(
+        snapshots, policy_of, now, replace(protection, spared=spared)
+    )
     going = {verdict.snapshot.snapshot_id for verdict in verdicts if not verdict.keep}
     braked = []
-    for timeline, members in retention.timelines(snapshots, now).items():
+    for timeline, members in timelines.items():
         deleted = sum(snapshot.snapshot_id in going for snapshot in members)
         if len(members) > SMALLEST_BRAKED and deleted * 100 > max_delete * len(members):
             braked.append(Braked(timeline, len(members), deleted))
@@ -94,10 +96,12 @@ def plan_trim(
 
 def plan_broken(snapshots: Iterable[Snapshot], now: datetime) -> list[Broken]:
     """Answer the broken snapshots, oldest first, with what is known of each."""
-    everything = list(snapshots)
+    broken = []
     last_good: dict[str, datetime] = {}
-    for snapshot in everything:
-        if snapshot.state == "completed":
+    for snapshot in snapshots:
+        if snapshot.state == "error":
+            broken.append(snapshot)
+        elif snapshot.state == "completed":
             volume, at = _volume(snapshot), _taken_at(snapshot)
             last_good[volume] = max(at, last_good.get(volume, at))
     return [
@@ -106,8 +110,7 @@ def plan_broken(snapshots: Iterable[Snapshot], now: datetime) -> list[Broken]:
             ours=_is_ours(snapshot),
             reason=_why_broken(snapshot, last_good.get(_volume(snapshot)), now),
         )
-        for snapshot in sorted(everything, key=lambda s: (s.started_at, s.snapshot_id))
-        if snapshot.state == "error"
+        for snapshot in sorted(broken, key=lambda s: (s.started_at, s.snapshot_id))
     ]
 
 
