@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,25 +80,47 @@ class Ended:
     said: str
 
 
+# Linux counts to a program's peak that of the process that started it, so a small one does.
+_START = """
+import json, os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(pid, 0)
+code = os.waitstatus_to_exitcode(status)
+with open(sys.argv[1], "w") as file:
+    json.dump([abs(code), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024], file)
+"""
+
+
 def run(commands: Iterable[Sequence[str]], environ: Mapping[str, str], folder: Path) -> Ended:
     """Run programs side by side to their ends."""
     log = folder / "printed.txt"
     began = time.perf_counter()
     with log.open("w+b") as printed:
         children = [
-            subprocess.Popen(command, env=environ, cwd=folder, stdout=printed, stderr=printed)
-            for command in commands
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    _START,
+                    str(folder / f"{number}.json"),
+                    *command,
+                ],
+                env=environ,
+                cwd=folder,
+                stdout=printed,
+                stderr=printed,
+            )
+            for number, command in enumerate(commands)
         ]
-        codes, cpu_s, peak_mib = [], 0.0, 0.0
         for child in children:
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            codes.append(child.returncode)
-            cpu_s += used.ru_utime + used.ru_stime
-            peak_mib += used.ru_maxrss / 1024
+            child.wait()
     seconds = time.perf_counter() - began
+    used = [json.loads((folder / f"{n}.json").read_text()) for n, _ in enumerate(children)]
+    codes, cpu_s, peak_mib = zip(*used, strict=True)
     said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-    return Ended(max(map(abs, codes)), seconds, cpu_s, peak_mib, said)
+    return Ended(max(codes), seconds, sum(cpu_s), sum(peak_mib), said)
 
 
 def client(sandbox: Sandbox, region: str) -> Any:
