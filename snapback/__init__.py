@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from snapback.runtime import get_region_conn
     from snapback.trim import delete_broken_snapshots, trim_snapshots
+    from snapback.verify import verify_region, verify_snapshot
     from snapback.volume_tags import update_volumes_tags
 
 __all__ = [
@@ -60,6 +61,8 @@ __all__ = [
     "trim_snapshots",
     "update_snap",
     "update_volumes_tags",
+    "verify_region",
+    "verify_snapshot",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -90,6 +93,8 @@ _HOMES = {
     "trim_snapshots": ("snapback.trim", "trim_snapshots"),
     "update_snap": ("snapback.replication.update", "update_snap"),
     "update_volumes_tags": ("snapback.volume_tags", "update_volumes_tags"),
+    "verify_region": ("snapback.verify", "verify_region"),
+    "verify_snapshot": ("snapback.verify", "verify_snapshot"),
 }
 
 

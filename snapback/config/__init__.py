@@ -16,6 +16,7 @@ from snapback.config.retention import Retention
 from snapback.config.settings import Region, Settings
 from snapback.config.telling import Hooks, Logging, TaskHooks
 from snapback.config.temporary import Temporary
+from snapback.config.verify import Verify
 
 __all__ = [
     "QUIET_VARIABLE",
@@ -39,6 +40,7 @@ __all__ = [
     "Ssh",
     "TaskHooks",
     "Temporary",
+    "Verify",
     "find",
     "load",
     "salvage",

@@ -37,6 +37,11 @@ class CheckLimits(Strict):
         description="how consistent a snapshot of the last `max_age` has to be; `crash` demands "
         "nothing",
     )
+    max_verified_age: Span | None = Field(
+        None,
+        description="how long ago one of its snapshots was verified at most; left out: none has "
+        "to be",
+    )
 
     def over(self, limits: Limits) -> Limits:
         """Answer the limits with those that were given here put in place of their own."""
@@ -46,7 +51,7 @@ class CheckLimits(Strict):
                 name: Consistency[value.upper()]
                 if name == "consistency"
                 else value
-                if name == "min_kept"
+                if name == "min_kept" or value is None
                 else read_span(value)
                 for name, value in given.items()
             }

@@ -82,6 +82,11 @@ class Override(Login):
         description="a command line run as root, by sh, before its file systems are frozen",
     )
     post_thaw: Text | None = Field(None, description="the same, after they were thawed")
+    verify_command: Text | None = Field(
+        None,
+        description="a command line that sh runs as root in each of its file systems when its "
+        "snapshots are verified",
+    )
     consistent: bool | None = Field(
         None,
         description="whether its backups are to be consistent, whatever the task says",
@@ -97,6 +102,7 @@ class HostSettings(Login):
 
     pre_freeze: str | None = None
     post_thaw: str | None = None
+    verify_command: str | None = None
     consistent: bool | None = None
 
     @classmethod

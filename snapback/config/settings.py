@@ -17,6 +17,7 @@ from snapback.config.restore import Restore
 from snapback.config.retention import Retention
 from snapback.config.telling import Hooks, Logging
 from snapback.config.temporary import Temporary
+from snapback.config.verify import Verify
 from snapback.core.retention import Policy
 
 ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
@@ -101,6 +102,7 @@ class Settings(Strict):
     temporary: Temporary = Field(
         default_factory=Temporary, description="the temporary instances that move data"
     )
+    verify: Verify = Field(default_factory=Verify, description="how snapshots are verified")
     restore: Restore = Field(default_factory=Restore, description="how instances are restored")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         32, description="calls at the same time, in each region"
@@ -137,4 +139,4 @@ class Settings(Strict):
         """
         overrides = [override for override in self.overrides if override.matches(tags)]
         of_region = [self.regions[region]] if self.regions and region in self.regions else []
-        return HostSettings.first_of([*overrides, *of_region, self.ssh, self.freeze])
+        return HostSettings.first_of([*overrides, *of_region, self.ssh, self.freeze, self.verify])

@@ -197,7 +197,7 @@ def unfit(snapshot: Snapshot) -> str:
     if snapshot.storage_tier == "archive":
         return "is archived: restore it from the archive tier first"
     verdict = verdict_of(snapshot.tags)
-    if verdict and not verdict.good:
+    if verdict and verdict.is_corrupt:
         return f"was found {verdict.word} on {verdict.at:%Y-%m-%d %H:%M}: {verdict.evidence}"
     return ""
 

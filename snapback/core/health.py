@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
-from snapback.core.history import History, Replicas, age_of, best_within, taken_at
+from snapback.core.history import History, Replicas, age_of, best_within, corrupt_now, taken_at
 from snapback.core.model import Consistency, Snapshot
 from snapback.core.trim_plan import age
 
@@ -26,6 +26,7 @@ class Severity(IntEnum):
 class Limits:
     """When a volume's backups are good enough.
 
+    :ivar max_verified_age: how long ago one was verified at most; ``None``: none has to be.
     :ivar consistency: what a snapshot of the last ``max_age`` has to be at least.
     """
 
@@ -34,6 +35,7 @@ class Limits:
     max_pending: timedelta = timedelta(hours=24)
     min_kept: int = 1
     consistency: Consistency = Consistency.CRASH
+    max_verified_age: timedelta | None = None
 
     def changed(self, **others: Any) -> Limits:
         """Answer these limits with some others in place of their own."""
@@ -62,6 +64,7 @@ def judge(history: History, limits: Limits, *, root_is_frozen: bool = True) -> l
         *_consistency(history, limits, demanded),
         *_numbers(history, limits),
         *_stuck(history, history.pending, limits, "a snapshot"),
+        *_verification(history, limits),
     ]
     for replicas in history.replicas:
         findings += _replication(history, replicas, limits)
@@ -96,6 +99,27 @@ def _consistency(history: History, limits: Limits, demanded: Consistency) -> Ite
             Severity.CRITICAL,
             f"{best.name.lower()}-consistent at best, {demanded.name.lower()} is required",
         )
+
+
+def _verification(history: History, limits: Limits) -> Iterator[Finding]:
+    for snapshot, verdict in corrupt_now(history.completed):
+        yield Finding(
+            Severity.CRITICAL, f"{snapshot.snapshot_id} was found corrupt: {verdict.evidence}"
+        )
+    for replicas in history.replicas:
+        for snapshot, verdict in corrupt_now(replicas.completed):
+            where = replicas.place.region
+            yield Finding(
+                Severity.CRITICAL,
+                f"{snapshot.snapshot_id} in {where} was found corrupt: {verdict.evidence}",
+            )
+    if limits.max_verified_age is None or not history.completed:
+        return
+    found = history.verified
+    if found is None:
+        yield Finding(Severity.CRITICAL, "no snapshot was ever verified")
+    elif history.now - found[1].at > limits.max_verified_age:
+        yield _too_old("last verification", history.now - found[1].at, limits.max_verified_age)
 
 
 def _numbers(history: History, limits: Limits) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
 from snapback.core.model import Consistency, Place, Snapshot
+from snapback.core.verdicts import GOOD, Verified, verdict_of
 
 
 class Standing(Enum):
@@ -70,6 +71,11 @@ class History:
         """The newest completed snapshot."""
         return self.completed[-1] if self.completed else None
 
+    @property
+    def verified(self) -> tuple[Snapshot, Verified] | None:
+        """The snapshot that was verified last, and its verdict."""
+        return last_verified(self.completed)
+
     def age(self, snapshot: Snapshot) -> timedelta:
         """Answer how old a snapshot's data are."""
         return self.now - taken_at(snapshot)
@@ -78,6 +84,27 @@ class History:
 def taken_at(snapshot: Snapshot) -> datetime:
     """Answer the instant of a snapshot's data."""
     return snapshot.record.taken_at if snapshot.record else snapshot.started_at
+
+
+def last_verified(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, Verified] | None:
+    """Answer which of some snapshots was verified last, and its verdict; ``None``: none ever was."""
+    found = [(one, verdict) for one in snapshots if (verdict := verdict_of(one.tags))]
+    return max(found, key=lambda pair: pair[1].at, default=None)
+
+
+def corrupt_now(snapshots: Sequence[Snapshot]) -> list[tuple[Snapshot, Verified]]:
+    """Answer which of some snapshots were found corrupt, where no newer one was found good.
+
+    :param snapshots: completed ones of one volume, oldest first.
+    """
+    found: list[tuple[Snapshot, Verified]] = []
+    for one in snapshots:
+        verdict = verdict_of(one.tags)
+        if verdict and verdict.is_corrupt:
+            found.append((one, verdict))
+        elif verdict and verdict.word == GOOD:
+            found.clear()
+    return found
 
 
 def age_of(snapshot: Snapshot, now: datetime) -> timedelta:

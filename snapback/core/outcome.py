@@ -35,9 +35,11 @@ class Word(Enum):
     PARTIAL = "partial", 3
     BUSY = "busy", 3
     LESS_CONSISTENT = "less consistent", 3
+    OPAQUE = "opaque", 0
     KEPT_ALL = "kept all", 3
     BROKEN = "broken", 3
     NO_VOLUMES = "no volumes", 3
+    CORRUPT = "corrupt", 1
     FAILED = "failed", 1
     TIMED_OUT = "timed out", 1
     NOT_DONE = "not done", 1

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from snapback.core import tags as our_tags
 from snapback.core.model import Record, Snapshot
+from snapback.core.verdicts import GOOD, is_corrupt, verdict_of
 
 Timeline = tuple[str, str]
 SetKey = tuple[str, str]
@@ -268,6 +269,8 @@ def _thin(
     lost: dict[str, str] = {}
     newest = newest_of(timeline)
     kept[newest.snapshot_id].append("newest")
+    for snapshot_id, why in _kept_for_verdicts(timeline, newest).items():
+        kept[snapshot_id].append(why)
     reach = policy.reach(_counted_from(newest, policy, now))
     taken = [_record(snapshot).taken_at for snapshot in timeline]
     for kind, _, first in reach:
@@ -289,6 +292,41 @@ def _thin(
     return kept, lost
 
 
+def _kept_for_verdicts(timeline: Sequence[Snapshot], newest: Snapshot) -> dict[str, str]:
+    """Answer what verification demands to be kept: what is sound, and the evidence of what isn't.
+
+    :param timeline: oldest first.
+    """
+    kept: dict[str, str] = {}
+    if _is_corrupt(newest):
+        sound = [snapshot for snapshot in timeline if not _is_corrupt(snapshot)]
+        if sound:
+            kept[newest_of(sound).snapshot_id] = "newest that isn't corrupt"
+    for snapshot in timeline if any(map(_is_corrupt, timeline)) else ():
+        if _is_corrupt(snapshot) and not _good_after(snapshot, timeline):
+            kept[snapshot.snapshot_id] = "found corrupt, and no newer one is known to be good"
+    return kept
+
+
+def _good_after(snapshot: Snapshot, timeline: Iterable[Snapshot]) -> bool:
+    """Tell whether a newer snapshot was verified and found good."""
+    for other in timeline:
+        verdict = verdict_of(other.tags) if our_tags.VERDICT in other.tags else None
+        newer = _record(other).taken_at > _record(snapshot).taken_at
+        if newer and verdict and verdict.word == GOOD:
+            return True
+    return False
+
+
+def _is_corrupt(snapshot: Snapshot) -> bool:
+    return our_tags.VERDICT in snapshot.tags and is_corrupt(snapshot.tags)
+
+
+def _quality(snapshot: Snapshot) -> int:
+    """Answer how good a snapshot is: its consistency, and less than any where it is corrupt."""
+    return -1 if _is_corrupt(snapshot) else int(snapshot.consistency)
+
+
 def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
     """Answer the newest snapshot of a timeline.
 
@@ -297,7 +335,7 @@ def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
     """
     newest_at = _record(timeline[-1]).taken_at
     begin = bisect_left(timeline, newest_at, key=lambda snapshot: _record(snapshot).taken_at)
-    return max(timeline[begin:], key=lambda snapshot: snapshot.consistency)
+    return max(timeline[begin:], key=_quality)
 
 
 def _counted_from(newest: Snapshot, policy: Policy, now: datetime) -> datetime:
@@ -309,13 +347,13 @@ def _counted_from(newest: Snapshot, policy: Policy, now: datetime) -> datetime:
 
 
 def _best_of_each_period(inside: Iterable[tuple[int, Snapshot]]) -> dict[int, Snapshot]:
-    """Answer the snapshot that each period keeps: the best consistency, then the oldest.
+    """Answer the snapshot that each period keeps: not a corrupt one, the best, then the oldest.
 
     :param inside: (number of its period, snapshot), oldest first.
     """
     best: dict[int, Snapshot] = {}
     for number, snapshot in inside:
-        if number not in best or snapshot.consistency > best[number].consistency:
+        if number not in best or _quality(snapshot) > _quality(best[number]):
             best[number] = snapshot
     return best
 

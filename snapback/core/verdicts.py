@@ -1,6 +1,7 @@
 """The verdict of a verification, as the tag ``snapback:verified`` of a snapshot says it.
 
-``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence.
+``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence. ``opaque`` is what
+nobody can look into without its key, as LUKS: it can be read, and that is all that is known.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from datetime import UTC, datetime
 from snapback.core import tags as our_tags
 from snapback.core.model import Tags
 
-GOOD, CORRUPT = "good", "corrupt"
+GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|corrupt)(?: (.*))?\Z", re.ASCII | re.DOTALL
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: (.*))?\Z", re.ASCII | re.DOTALL
 )
 _UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
 
@@ -24,7 +25,7 @@ _UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
 class Verified:
     """What a verification has found.
 
-    :ivar word: ``good`` or ``corrupt``.
+    :ivar word: ``good``, ``opaque`` or ``corrupt``.
     :ivar evidence: what was seen, in words.
     """
 
@@ -33,9 +34,9 @@ class Verified:
     evidence: str = ""
 
     @property
-    def good(self) -> bool:
-        """Whether all was well."""
-        return self.word == GOOD
+    def is_corrupt(self) -> bool:
+        """Whether something was wrong with it."""
+        return self.word == CORRUPT
 
 
 def write_verdict(verdict: Verified) -> dict[str, str]:
@@ -55,3 +56,9 @@ def verdict_of(tags: Tags) -> Verified | None:
     except ValueError:
         return None
     return Verified(at=at, word=found[2], evidence=found[3] or "")
+
+
+def is_corrupt(tags: Tags) -> bool:
+    """Tell whether a snapshot was found corrupt when it was verified last."""
+    verdict = verdict_of(tags)
+    return verdict is not None and verdict.is_corrupt

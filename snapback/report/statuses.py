@@ -171,7 +171,22 @@ def facts_of(history: History) -> dict[str, Any]:
         "kept": len(history.completed),
         "pending": [_under_way_of(s, history.now) for s in history.pending],
         "in_error": [_in_error(s) for s in history.broken],
+        "verified": _verified(history),
         "replicas": [_replicas_of(replicas, history) for replicas in history.replicas],
+    }
+
+
+def _verified(history: History) -> dict[str, Any] | None:
+    """Answer which snapshot was verified last, and how that ended."""
+    if history.verified is None:
+        return None
+    snapshot, verdict = history.verified
+    return {
+        "snapshot": snapshot.snapshot_id,
+        "at": verdict.at.isoformat(),
+        "age_s": _seconds(history.now - verdict.at),
+        "verdict": verdict.word,
+        "evidence": verdict.evidence,
     }
 
 

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from snapback.core.restore_plan import Given
 from snapback.errors import ItemsFailed
+from snapback.finding import moment
 from snapback.restore.common import Restoration
-from snapback.restore.finding import moment
 from snapback.restore.images import create_one_ami
 from snapback.restore.instances import LATELY, Selection, restore_by_tag, restore_one_instance
 from snapback.restore.volumes import restore_one_volume

@@ -13,8 +13,8 @@ from snapback.core.outcome import Outcome, Word
 from snapback.core.restore_plan import ImagePlan, plan_image
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError
+from snapback.finding import moment, set_of_instance, set_of_snapshot
 from snapback.restore.common import Restoration, first_tags, in_words, outcome, word_for
-from snapback.restore.finding import moment, set_of_instance, set_of_snapshot
 from snapback.runtime import Run
 
 

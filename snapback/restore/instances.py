@@ -39,6 +39,7 @@ from snapback.ec2.restoring import (
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
 from snapback.errors import LeftBehind, SnapbackError, UsageError
+from snapback.finding import moment, set_of_instance
 from snapback.restore.common import (
     Restoration,
     first_tags,
@@ -49,7 +50,6 @@ from snapback.restore.common import (
     outcome,
     word_for,
 )
-from snapback.restore.finding import moment, set_of_instance
 from snapback.restore.images import about, facts_of
 from snapback.runtime import Run
 

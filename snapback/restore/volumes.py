@@ -14,6 +14,7 @@ from snapback.core.restore_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
 from snapback.errors import SnapbackError, UsageError
+from snapback.finding import moment, snapshot_by_id, snapshot_of_volume
 from snapback.restore.common import (
     Restoration,
     first_tags,
@@ -23,7 +24,6 @@ from snapback.restore.common import (
     outcome,
     word_for,
 )
-from snapback.restore.finding import moment, snapshot_by_id, snapshot_of_volume
 from snapback.runtime import Run
 
 

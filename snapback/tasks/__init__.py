@@ -29,6 +29,7 @@ from snapback.tasks.show import show_config
 from snapback.tasks.status import check, status
 from snapback.tasks.sweep import sweep
 from snapback.tasks.trim import delete_broken_snapshots, trim_snapshots
+from snapback.tasks.verify import mount_snapshot, verify_region, verify_snapshot
 from snapback.tasks.volume_tags import update_volumes_tags
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "create_ami",
     "delete_broken_snapshots",
     "doctor",
+    "mount_snapshot",
     "ns",
     "program",
     "restore_instance",
@@ -52,6 +54,8 @@ __all__ = [
     "sweep",
     "trim_snapshots",
     "update_volumes_tags",
+    "verify_region",
+    "verify_snapshot",
 ]
 
 ns = Collection(
@@ -61,6 +65,7 @@ ns = Collection(
     create_ami,
     delete_broken_snapshots,
     doctor,
+    mount_snapshot,
     restore_instance,
     restore_instances_by_tag,
     restore_volume,
@@ -73,6 +78,8 @@ ns = Collection(
     sweep,
     trim_snapshots,
     update_volumes_tags,
+    verify_region,
+    verify_snapshot,
     auto_dash_names=False,
 )
 

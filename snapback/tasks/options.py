@@ -61,6 +61,22 @@ def span(text: str | None, option: str, default: timedelta) -> timedelta:
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
 
 
+def number(text: str, option: str, default: float) -> float:
+    """Answer a number given on the command line.
+
+    :raises UsageError: it isn't one, or isn't over 0.
+    """
+    if not text:
+        return default
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 100_000:
+        raise UsageError(f"{option}: expected a number over 0, got {text!r}")
+    return found
+
+
 def percent(text: str | None, option: str) -> int | None:
     """Answer a percentage given on the command line.
 

@@ -299,8 +299,8 @@ def restore_instances_by_tag(
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.core.restore_plan import Given
         from snapback.ec2.regions import check_name
+        from snapback.finding import moment
         from snapback.report.restores import restore_report
-        from snapback.restore.finding import moment
         from snapback.restore.instances import LATELY, Selection, restore_by_tag
 
         if src_region_name:

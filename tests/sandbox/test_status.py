@@ -68,7 +68,8 @@ def test_the_table_shows_what_wants_to_be_looked_at_first(load, fab):
     assert ended.code == 0
     head, *rows = ended.out.splitlines()
     assert head.split() == [
-        "region", "instance", "name", "volume", "GiB", "last", "kept", "oldest", "replicas",
+        "region", "instance", "name", "volume", "GiB", "last", "kept", "oldest", "verified",
+        "replicas",
         "under", "way", "state",
     ]  # fmt: skip
     assert [row.split()[2] for row in rows[:3]] == ["new", "former", "fine"]

@@ -1,0 +1,59 @@
+"""What an examination of a volume has found, put together to a verdict; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from snapback.core.verdicts import CORRUPT, GOOD, OPAQUE, Verified
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What was found on a volume, or on one partition of it.
+
+    :ivar number: the partition's; 0: the whole volume.
+    :ivar fs_type: what is on it; ``""``: nothing known.
+    :ivar entries: how many entries the file system has, but for its own; ``None``: it was not
+        mounted.
+    :ivar problem: what is wrong, in words, or ``""``.
+    :ivar is_blank: whether nothing at all is on it.
+    """
+
+    number: int = 0
+    fs_type: str = ""
+    entries: int | None = None
+    problem: str = ""
+    is_blank: bool = False
+
+    @property
+    def was_checked(self) -> bool:
+        """Whether a file system was checked and mounted."""
+        return self.entries is not None
+
+    def __str__(self) -> str:
+        where = f"partition {self.number}: " if self.number else ""
+        if self.problem:
+            return f"{where}{self.fs_type or 'unknown'}: {self.problem}"
+        if self.entries is not None:
+            return f"{where}{self.fs_type}, {self.entries} entries"
+        return f"{where}{self.fs_type or 'nothing known'}, not checked"
+
+
+def judge(parts: Sequence[Part], at: datetime) -> Verified:
+    """Answer the verdict on a volume.
+
+    It is good if a file system was checked and nothing is wrong; a partition that can't be checked
+    doesn't count then, as that of a boot loader. A volume with nothing on it is no backup.
+    """
+    wrong = [part for part in parts if part.problem]
+    checked = [part for part in parts if part.was_checked]
+    if wrong:
+        return Verified(at=at, word=CORRUPT, evidence="; ".join(map(str, wrong)))
+    if checked:
+        return Verified(at=at, word=GOOD, evidence="; ".join(map(str, checked)))
+    if all(part.is_blank for part in parts):
+        what = "it is empty: no file system, no partitions, nothing but zeros"
+        return Verified(at=at, word=CORRUPT, evidence=what)
+    return Verified(at=at, word=OPAQUE, evidence="; ".join(map(str, parts)))

@@ -1,0 +1,187 @@
+"""The tasks that prove backups, and that let single files be got back."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from invoke.tasks import task
+
+from snapback.tasks import options
+from snapback.tasks.boundary import perform
+
+if TYPE_CHECKING:
+    from snapback.report.report import Report
+    from snapback.report.screen import Screen
+    from snapback.runtime import Run
+
+_COMMON = {
+    "account": options.ACCOUNT,
+    "dry_run": options.DRY_RUN,
+    "quiet": options.QUIET,
+    "verbose": options.VERBOSE,
+    "json": options.JSON,
+}
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "snapshot_id": "the snapshot: snap-0123456789abcdef0",
+        "region_name": "where it lies; may be contracted (default: looked for)",
+        **_COMMON,
+    },
+)
+def verify_snapshot(
+    c: Any,
+    snapshot_id: str,
+    region_name: str | None = None,
+    account: str | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Prove that a snapshot can be restored, on a temporary instance.
+
+    On a volume made of it the file systems are checked, mounted read-only and counted, and the
+    configured verify_command is run. The tag snapback:verified of the snapshot tells the verdict.
+
+    Exit codes: 0 it is good, or can't be looked into; 1 it is corrupt, its set isn't whole, or it
+    could not be verified; 2 refused, nothing done; 4 something is left behind that needs a hand.
+    """
+
+    def body(run: Run, _: Screen, dry: bool) -> Report:
+        from snapback.report.verifications import verification_report
+        from snapback.verify import verify_one
+
+        return verification_report(verify_one(run, snapshot_id, region_name, dry), dry)
+
+    perform(
+        c,
+        "verify_snapshot",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "region_name": "the region; may be contracted: eu-w for eu-west-1",
+        "sample": "so many only, 20 or 5%: those verified longest ago (default: all)",
+        "replicas": "also the replicas of other regions' snapshots",
+        **_COMMON,
+    },
+)
+def verify_region(
+    c: Any,
+    region_name: str,
+    sample: str | None = None,
+    replicas: bool = False,
+    account: str | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Prove of a region's snapshots, or of some, that they can be restored.
+
+    One temporary instance serves many volumes, several at a time. What was never verified comes
+    first, then what was verified longest ago. Sets from which a volume is missing are failures.
+
+    Exit codes: 0 all are good, or can't be looked into; 1 some are corrupt, or could not be
+    verified; 2 refused, nothing done; 4 something is left behind that needs a hand.
+    """
+
+    def body(run: Run, _: Screen, dry: bool) -> Report:
+        from snapback.report.verifications import verification_report
+        from snapback.verify import sample_of, verify_all
+
+        found = verify_all(run, region_name, sample_of(sample), replicas, dry)
+        return verification_report(found, dry)
+
+    perform(
+        c,
+        "verify_region",
+        body,
+        account=account,
+        dry_run=dry_run,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "snapshot_id": "the snapshot: snap-0123456789abcdef0",
+        "region_name": "where it lies; may be contracted (default: looked for)",
+        "hours": "how long it stays; without a terminal to press Enter on it stays so long (1)",
+        "copy": "fetch this file or folder, as seen from the top of its file system, and end",
+        "to": "with --copy: where to (default: the current folder)",
+        "partition": "with --copy: of which partition (default: the only one, or the largest)",
+        "account": options.ACCOUNT,
+        "verbose": options.VERBOSE,
+    },
+)
+def mount_snapshot(
+    c: Any,
+    snapshot_id: str,
+    region_name: str | None = None,
+    hours: str = "",
+    copy: str = "",
+    to: str = ".",
+    partition: str = "",
+    account: str | None = None,
+    verbose: bool = False,
+) -> None:
+    """
+    Mount a snapshot read-only on a temporary instance, to get single files back.
+
+    Prints the ssh line to look into it, and stays until Enter is pressed, or for --hours. All of it
+    is taken down then, also with Ctrl-C. The snapshot itself is not touched.
+
+    Exit codes: 0 all done; 1 it can't be mounted, or not copied; 2 refused, nothing done; 4
+    something is left behind that needs a hand.
+    """
+
+    def body(run: Run, screen: Screen, _: bool) -> Report:
+        from snapback.errors import UsageError
+        from snapback.mount import Errand, mount
+        from snapback.report.report import Report
+
+        if to != "." and not copy:
+            raise UsageError("--to is for --copy")
+        errand = Errand(
+            hours=options.number(hours, "--hours", 1.0),
+            enter=_enter(),
+            copy=copy,
+            to=to,
+            partition=int(options.number(partition, "--partition", 0)),
+        )
+        mount(run, snapshot_id, region_name, errand, screen.line)
+        return Report(outcomes=(), columns=())
+
+    perform(c, "mount_snapshot", body, account=account, verbose=verbose)
+
+
+def _enter() -> threading.Event:
+    """Answer what is set once Enter is pressed; where there is no terminal it never is."""
+    pressed = threading.Event()
+
+    def wait() -> None:
+        if sys.stdin.readline():
+            pressed.set()
+
+    if sys.stdin is not None and sys.stdin.isatty():
+        threading.Thread(target=wait, daemon=True).start()
+    return pressed

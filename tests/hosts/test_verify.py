@@ -1,0 +1,237 @@
+"""Snapshots are proved on temporary instances, and single files are got back from them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ec2_sandbox import Sandbox
+
+from snapback.core.verdicts import verdict_of
+from tests.hosts.helpers import fab_running, wait_until
+from tests.sandbox.conftest import instance
+from tests.sandbox.replicas import EAST, WEST
+from tests.sandbox.test_restore import everything
+
+ROOT = {"device": "/dev/sda1", "size": 4, "partitioned": True}
+EXT4 = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
+XFS = {"device": "/dev/sdg", "size": 1, "filesystem": "xfs", "mount_point": "/srv"}
+BTRFS = {"device": "/dev/sdh", "size": 1, "filesystem": "btrfs", "mount_point": "/home/b"}
+LUKS = {"device": "/dev/sdi", "size": 1}
+EMPTY = {"device": "/dev/sdj", "size": 1}
+TEMPORARY = {"source_cidr": "203.0.113.7/32", "lease_minutes": 20}
+FILL = r"""
+set -e
+for folder in /data /srv /home/b; do
+    [ -d "$folder" ] || continue
+    mkdir -p "$folder/a b"; for n in $(seq 300); do echo $n >"$folder/a b/$n"; done
+    head -c 4000000 /dev/urandom >"$folder/random"
+done
+[ ! -b /dev/nvme4n1 ] || { printf k >/run/k; cryptsetup luksFormat -q --pbkdf pbkdf2 \
+    --pbkdf-force-iterations 1000 /dev/nvme4n1 /run/k; }
+sync
+echo "not synced" >/data/late
+"""
+
+
+class Fleet:
+    """An instance with volumes of some kinds that is backed up."""
+
+    def __init__(self, sandbox: Sandbox, world: Any, fab: Any, ids: dict[str, Any]) -> None:
+        self.sandbox, self.world, self.fab = sandbox, world, fab
+        self.instance_id, self.volumes = ids["instance_id"], ids["volumes"]
+
+    def back_up(self) -> None:
+        assert self.fab("backup_instances_by_tag", "--synchronously").code == 0
+
+    def snapshot(self, device: str, region: str = EAST) -> str:
+        return max(
+            (s for s in self.world.snapshots(region) if s["VolumeId"] == self.volumes[device]),
+            key=lambda s: s["StartTime"],
+        )["SnapshotId"]
+
+    def verdict(self, snapshot_id: str, region: str = EAST) -> Any:
+        (found,) = [s for s in self.world.snapshots(region) if s["SnapshotId"] == snapshot_id]
+        return verdict_of(self.world.tags(found))
+
+
+@pytest.fixture
+def fleet(load, fab, sandbox, world, reachable):
+    def make(*volumes: dict[str, Any], **settings: Any) -> Fleet:
+        reachable(temporary=TEMPORARY, **settings)
+        found = Fleet(sandbox, world, fab, load(instance("web", volumes=[ROOT, *volumes]))["web"])
+        code, _, err = sandbox.hosts.run(found.instance_id, FILL)
+        assert code == 0, err
+        found.back_up()
+        return found
+
+    return make
+
+
+def nothing_is_left(world, before: list[str]) -> bool:
+    return wait_until(lambda: sorted(everything(world)) == before, "the end of all that was lent")
+
+
+def test_all_kinds_are_proved_and_the_empty_one_is_found(fleet, fab, world, sandbox):
+    web = fleet(EXT4, XFS, BTRFS, LUKS, EMPTY)
+    before = sorted(everything(world))
+    data = {s["SnapshotId"]: s["Description"] for s in world.snapshots()}
+    ended = fab("verify_region", EAST, "--json")
+    assert ended.code == 1, ended
+    found = {item["device"]: item for item in ended.document["items"]}
+    assert {device: item["outcome"] for device, item in found.items()} == {
+        "/dev/sda1": "ok",
+        "/dev/sdf": "ok",
+        "/dev/sdg": "ok",
+        "/dev/sdh": "ok",
+        "/dev/sdi": "opaque",
+        "/dev/sdj": "corrupt",
+    }
+    assert "partition 1: ext4, " in found["/dev/sda1"]["explanation"]
+    assert found["/dev/sdf"]["explanation"] in ("ext4, 302 entries", "ext4, 303 entries")
+    assert found["/dev/sdg"]["explanation"].startswith("xfs, 30")
+    assert "crypto_LUKS" in found["/dev/sdi"]["explanation"]
+    assert "it is empty" in found["/dev/sdj"]["explanation"]
+    for item in found.values():
+        verdict = web.verdict(item["snapshot"])
+        assert verdict.word == {"ok": "good"}.get(item["outcome"], item["outcome"])
+        assert verdict.evidence[:20] == item["explanation"][:20]
+    assert {s["SnapshotId"]: s["Description"] for s in world.snapshots()} == data
+    assert nothing_is_left(world, before)
+    again = fab("verify_region", EAST, "--sample=1", "--dry-run")
+    oldest = min(found.values(), key=lambda item: web.verdict(item["snapshot"]).at)
+    assert "1 of 6 snapshots" in again.out
+    assert oldest["snapshot"] in again.out or again.code == 0
+
+
+# Where bytes are overwritten: of ext4 its inode tables, of XFS its first allocation group's.
+DAMAGE = {
+    "ext4": (EXT4, [(offset << 12, b"\xa5" * 4096) for offset in range(1, 600)]),
+    "xfs": (XFS, [(4096 * n, b"\xa5" * 4096) for n in range(1, 40)]),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_found_told_and_written_down(fleet, fab, sandbox, kind):
+    volume, bytes_at = DAMAGE[kind]
+    web = fleet(EXT4, XFS)
+    snapshot = web.snapshot(volume["device"])
+    for offset, data in bytes_at:
+        sandbox.hosts.damage(snapshot, offset, data)
+    ended = fab("verify_snapshot", "--snapshot-id", snapshot)
+    assert ended.code == 1, ended
+    assert f"{snapshot} in {EAST}: corrupt: {kind}: " in ended.err
+    verdict = web.verdict(snapshot)
+    assert verdict.is_corrupt
+    assert verdict.evidence
+    refused = fab("restore_instance", "--instance-id", web.instance_id)
+    assert refused.code == 2
+    assert "was found corrupt" in refused.err
+
+
+def test_the_users_own_command_decides_and_sees_which_it_is(fleet, fab, world):
+    command = 'test -e random && test "$SNAPBACK_DEVICE" = /dev/sdf && ! touch x || exit 3'
+    web = fleet(EXT4, XFS, verify={"verify_command": command})
+    good, bad = (web.snapshot(volume["device"]) for volume in (EXT4, XFS))
+    assert fab("verify_snapshot", "--snapshot-id", good).code == 0
+    ended = fab("verify_snapshot", "--snapshot-id", bad)
+    assert ended.code == 1
+    assert "verify_command ended with 3" in ended.err
+    assert web.verdict(good).word == "good"
+    assert web.verdict(bad).is_corrupt
+
+
+def test_a_missing_member_of_a_set_is_found_and_replicas_are_proved(fleet, fab, world, sandbox):
+    web = fleet(EXT4, replication={"engine": "copy"})
+    assert fab("rsync_region", EAST, WEST, "--synchronously").code == 0
+    ended = fab("verify_region", WEST, "--json")
+    assert ended.code == 1
+    assert "there is no completed snapshot that was taken there" in ended.out
+    (root,) = [s for s in world.snapshots(WEST) if s["VolumeSize"] == 4]
+    world.ec2(WEST).delete_snapshot(SnapshotId=root["SnapshotId"])
+    ended = fab("verify_region", WEST, "--replicas", "--json")
+    assert ended.code == 1
+    words = sorted(item["outcome"] for item in ended.document["items"])
+    assert words == ["failed", "ok"]
+    assert f"{web.volumes['/dev/sda1']}: no snapshot of /dev/sda1" in ended.out
+    assert web.verdict(web.snapshot("/dev/sdf")) is None
+
+
+# Files.
+
+
+def test_single_files_are_got_back(fleet, fab, world, tmp_path: Path):
+    web = fleet(EXT4)
+    before = sorted(everything(world))
+    snapshot = web.snapshot("/dev/sdf")
+    target = tmp_path / "got back"
+    ended = fab(
+        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "/a b", "--to", str(target)
+    )
+    assert ended.code == 0, ended
+    assert (target / "a b" / "17").read_text() == "17\n"
+    ended = fab(
+        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "nothing", "--to", str(target)
+    )
+    assert ended.code == 1
+    assert "not all was copied" in ended.err
+    assert nothing_is_left(world, before)
+
+
+def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, world, tmp_path: Path):
+    web = fleet(EXT4)
+    before = sorted(everything(world))
+    root = web.snapshot("/dev/sda1")
+    with fab_running("mount_snapshot", f"--snapshot-id={root}", "--hours=1") as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        while not any(line.startswith("press Enter") for line in said):
+            said.append(process.stdout.readline())
+            assert said[-1], (said, process.stderr.read() if process.stderr else "")
+        (line,) = [one for one in said if one.startswith("look into it")]
+        (where,) = [one for one in said if one.startswith("  /run/snapback-")]
+        ssh = line.partition(": ")[2].strip()
+        look = f"{ssh} 'sudo cat {where.split()[0]}/etc/passwd; sudo touch {where.split()[0]}/x'"
+        done = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False)
+        assert "ubuntu:x:1000" in done.stdout
+        assert "Read-only file system" in done.stderr
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        assert process.returncode == 1  # as whatever is stopped
+    assert nothing_is_left(world, before)
+
+
+# Killed.
+
+
+@pytest.mark.parametrize("stage", ["AttachVolume", "CreateTags"])
+def test_killed_it_leaves_nothing_that_sweep_does_not_find(fleet, fab, world, sandbox, stage):
+    web = fleet(EXT4)
+    before = sorted(everything(world))
+    sandbox.fault(stage, "hang", seconds=4)
+    with fab_running("verify_snapshot", f"--snapshot-id={web.snapshot('/dev/sdf')}") as process:
+        wait_until(lambda: hangs(sandbox), stage)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_until(lambda: sandbox.calls_under_way() == 0, "the end of its last call")
+    sandbox.clear_faults()
+    sandbox.advance(2 * 86_400)
+    assert fab("sweep").code == 0
+    assert nothing_is_left(world, before)
+    said = json.loads(fab("verify_snapshot", f"--snapshot-id={web.snapshot('/dev/sdf')}",
+                          "--json").out)  # fmt: skip
+    assert said["exit_code"] == 0
+
+
+def hangs(sandbox: Sandbox) -> bool:
+    """Whether a call is under way for longer than any does that isn't made to hang."""
+    for _ in range(20):
+        if not sandbox.calls_under_way():
+            return False
+        time.sleep(0.05)
+    return True
