@@ -13,6 +13,7 @@ from snapback.core.backup_sets import unfit
 from snapback.core.lacking import record_of
 from snapback.core.model import Snapshot
 from snapback.core.moments import in_utc
+from snapback.core.outcome import Outcome, Word
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import Interrupted, UsageError
 from snapback.finding import snapshot_by_id
@@ -58,8 +59,8 @@ class Errand:
 
 def mount(
     run: Run, snapshot_id: str, region_name: str | None, errand: Errand, say: Callable[[str], None]
-) -> None:
-    """Mount a snapshot, and fetch from it, or wait; then all is taken down.
+) -> Outcome:
+    """Mount a snapshot, and fetch from it, or wait; then all is taken down, and that is answered.
 
     :param say: told what the person has to know.
     :raises UsageError: there is no such snapshot, partition, or it isn't completed.
@@ -86,6 +87,14 @@ def mount(
             for what in fit_to_mount(one.host, block_device)
         ]
         _serve(run, one, snapshot, mounted, errand, say)
+    return Outcome(
+        subject=snapshot_id,
+        word=Word.DONE,
+        explanation="taken down again",
+        region=snapshot.place.region,
+        account=snapshot.place.account,
+        facts={"snapshot": snapshot_id, "volume": record.volume, "copied": errand.copy or None},
+    )
 
 
 def _serve(

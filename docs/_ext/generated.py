@@ -70,6 +70,7 @@ def settings() -> str:
         config.Hooks,
         config.TaskHooks,
         config.Logging,
+        config.Verify,
         config.Restore,
         config.RestoreInto,
     )
@@ -102,6 +103,7 @@ TITLES = {
     "Hooks": "Options of hooks",
     "TaskHooks": "Options of the hooks of a task",
     "Logging": "Options of logging",
+    "Verify": "Options of verify",
     "Restore": "Options of restore",
     "RestoreInto": "Options of restore into a region",
 }

@@ -87,7 +87,7 @@ def taken_at(snapshot: Snapshot) -> datetime:
 
 
 def last_verified(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, Verified] | None:
-    """Answer which of some snapshots was verified last, and its verdict; ``None``: none ever was."""
+    """Answer which of some snapshots was verified last, and its verdict; ``None``: none was."""
     found = [(one, verdict) for one in snapshots if (verdict := verdict_of(one.tags))]
     return max(found, key=lambda pair: pair[1].at, default=None)
 

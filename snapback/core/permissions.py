@@ -27,7 +27,10 @@ _REPLICATION = ("copy_engine", "rsync_engine", "temporary_instances")
 EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "backup_instance": _BACKUP,
     "backup_instances_by_tag": _BACKUP,
+    "mount_snapshot": ("temporary_instances",),
     "restore_instance": ("console",),
+    "verify_region": ("temporary_instances",),
+    "verify_snapshot": ("temporary_instances",),
     "delete_broken_snapshots": ("django_fabfile",),
     "doctor": ("console",),
     "rsync_all_regions": _REPLICATION,

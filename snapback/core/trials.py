@@ -12,7 +12,7 @@ from typing import Any
 
 from snapback.core.model import Place
 from snapback.core.permissions import Need
-from snapback.core.tags import CONSISTENCY, EXPIRES, SET
+from snapback.core.tags import CONSISTENCY, EXPIRES, SET, VERDICT
 
 Parameters = dict[str, Any]
 
@@ -110,6 +110,8 @@ def _parameters(action: str, need: Need, at: Things) -> Parameters | Untried:
         return {"SnapshotId": at.untagged_id} if at.untagged_id else _NO_LEGACY
     if action == "CreateTags" and ":volume/" in str(need.statement["Resource"]):
         return _tag_volume(at)
+    if action == "CreateTags" and VERDICT in str(need.statement.get("Condition", "")):
+        return _write_verdict(at)
     if action in _WAYS:
         return _WAYS[action](at)
     if action.startswith(("Describe", "GetEbs")):
@@ -153,6 +155,12 @@ def _tag_volume(at: Things) -> Parameters | Untried:
     if not at.volume_id:
         return _NO_INSTANCE
     return {"Resources": [at.volume_id], "Tags": [{"Key": "Name", "Value": "a dry run"}]}
+
+
+def _write_verdict(at: Things) -> Parameters | Untried:
+    if not at.snapshot_id:
+        return _NO_SNAPSHOT
+    return {"Resources": [at.snapshot_id], "Tags": [{"Key": VERDICT, "Value": "doctor"}]}
 
 
 def _run_instances(at: Things) -> Parameters | Untried:

@@ -33,6 +33,7 @@ _COLUMNS = (
     Column("last", lambda outcome: _last(outcome.facts)),
     Column("kept", fact("kept")),
     Column("oldest", lambda outcome: _aged(outcome.facts.get("oldest"))),
+    Column("verified", lambda outcome: _proved(outcome.facts)),
     Column("replicas", lambda outcome: _replicas(outcome.facts)),
     Column("under way", lambda outcome: _under_way(outcome.facts)),
     Column("state", in_words),
@@ -322,6 +323,11 @@ def many(count: int, noun: str) -> str:
 def _last(facts: dict[str, Any]) -> str:
     last = facts.get("last")
     return f"{_aged(last)}, {last['consistency']}" if last else ""
+
+
+def _proved(facts: dict[str, Any]) -> str:
+    found = facts.get("verified")
+    return f"{_aged(found)}, {found['verdict']}" if found else ""
 
 
 def _aged(dated: dict[str, Any] | None) -> str:

@@ -130,7 +130,9 @@ def verify_region(
         "to": "with --copy: where to (default: the current folder)",
         "partition": "with --copy: of which partition (default: the only one, or the largest)",
         "account": options.ACCOUNT,
+        "quiet": options.QUIET,
         "verbose": options.VERBOSE,
+        "json": options.JSON,
     },
 )
 def mount_snapshot(
@@ -142,7 +144,9 @@ def mount_snapshot(
     to: str = ".",
     partition: str = "",
     account: str | None = None,
+    quiet: bool = False,
     verbose: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Mount a snapshot read-only on a temporary instance, to get single files back.
@@ -168,10 +172,19 @@ def mount_snapshot(
             to=to,
             partition=int(options.number(partition, "--partition", 0)),
         )
-        mount(run, snapshot_id, region_name, errand, screen.line)
-        return Report(outcomes=(), columns=())
+        return Report(
+            outcomes=[mount(run, snapshot_id, region_name, errand, screen.line)], columns=()
+        )
 
-    perform(c, "mount_snapshot", body, account=account, verbose=verbose)
+    perform(
+        c,
+        "mount_snapshot",
+        body,
+        account=account,
+        quiet=quiet,
+        verbose=verbose,
+        as_json=json,
+    )
 
 
 def _enter() -> threading.Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.hosts.replicas import DATA, ROOT
+from tests.hosts.replicas import DATA, ROOT, SETTINGS
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import Kit
 from tests.sandbox.replicas import EAST, WEST
@@ -35,7 +35,24 @@ def doctor(kit: Kit) -> None:
         kit.fab("--hosts", codes=[0, 1])
 
 
+def look_into_snapshots(kit: Kit) -> None:
+    kit.configure(**SETTINGS)
+    kit.load(instance("web", volumes=[{"device": "/dev/sda1", "size": 4}]))
+    assert kit.run_fab("backup_instances_by_tag", "--synchronously").code == 0
+    (snapshot,) = kit.world.snapshots()
+    more = {
+        "mount_snapshot": ("--copy", "/etc/passwd", "--to", str(kit.folder)),
+        "verify_region": ("us-e",),
+    }.get(kit.task, ())
+    which = () if kit.task == "verify_region" else (f"--snapshot-id={snapshot['SnapshotId']}",)
+    with kit.way("temporary_instances"):
+        kit.fab(*which, *more)
+
+
 WAYS_ON_HOSTS: dict[str, Callable[[Kit], None]] = {
     "doctor": doctor,
+    "mount_snapshot": look_into_snapshots,
     "rsync_mountpoints": rsync_mountpoints,
+    "verify_region": look_into_snapshots,
+    "verify_snapshot": look_into_snapshots,
 }

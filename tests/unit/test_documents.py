@@ -112,6 +112,7 @@ def test_the_example_shows_every_option(tmp_path: Path) -> None:
     assert settings.retention.model_fields_set == set(Retention.model_fields)
     assert settings.replication.model_fields_set == set(config.Replication.model_fields)
     assert settings.temporary.model_fields_set == set(Temporary.model_fields)
+    assert settings.verify.model_fields_set == set(config.Verify.model_fields)
     assert settings.restore.model_fields_set == set(config.Restore.model_fields)
     (into,) = settings.restore.into.values()
     assert into.model_fields_set == set(config.RestoreInto.model_fields)
@@ -152,6 +153,7 @@ def test_the_reference_has_every_option_and_every_task() -> None:
         config.Replication,
         Check,
         Temporary,
+        config.Verify,
         config.Restore,
         config.RestoreInto,
         config.Hooks,

@@ -73,6 +73,8 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "kept all": 3,
         "broken": 3,
         "no volumes": 3,
+        "opaque": 0,
+        "corrupt": 1,
         "failed": 1,
         "timed out": 1,
         "not done": 1,

@@ -258,3 +258,8 @@ def test_where_dry_runs_are_not_seen_to_be_honoured_nothing_is_risked(answers, w
     assert why in line.text
     assert line.level is not Level.OK
     assert "ec2:DeleteSnapshot" not in {one.action for one in lacking}
+
+
+def test_the_verdict_is_tried_with_the_one_tag_that_may_be_written() -> None:
+    (trial,) = trials_of(need("verify_snapshot", "ec2:CreateTags"), HERE)
+    assert [tag["Key"] for tag in trial.parameters["Tags"]] == ["snapback:verified"]
