@@ -200,7 +200,7 @@ def ping(url: str, text: str, timeout_s: float, pause_s: float) -> str:
 
     :param text: sent along, as healthchecks.io takes it.
     """
-    problems = [f"no answer within {timeout_s:g} s from {_host(url)}"]
+    problems = [_no_answer(url)]
     body = text.encode(errors="replace")[:LONGEST_BODY]
 
     def ask() -> None:
@@ -233,8 +233,13 @@ def _ask_for(url: str, body: bytes, until: float, pause_s: float) -> str:
             return f"{_host(url)} can't be asked: {error}"
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            problem = f"{_host(url)} can't be asked: {getattr(reason, 'strerror', None) or reason}"
+            said = f"{_host(url)} can't be asked: {getattr(reason, 'strerror', None) or reason}"
+            problem = _no_answer(url) if isinstance(reason, TimeoutError) else said
     return problem
+
+
+def _no_answer(url: str) -> str:
+    return f"no answer in time from {_host(url)}"
 
 
 def _host(url: str) -> str:
