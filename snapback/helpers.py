@@ -24,7 +24,7 @@ from snapback.ec2.launching import Launch, Subnet
 from snapback.ec2.own_address import own_cidr
 from snapback.ec2.removal import pauses
 from snapback.ec2.temporary import Lender, VolumeWish
-from snapback.errors import HostError, SnapbackError, UsageError
+from snapback.errors import CommandFailed, HostError, SnapbackError, UsageError
 from snapback.runtime import Run
 from snapback.ssh.host import Host
 from snapback.ssh.host_keys import HostKey
@@ -149,7 +149,7 @@ def helper(run: Run, place: Place, purpose: str, zone: str = "") -> Iterator[Hel
         run.doors[instance.instance_id] = log_in
         stack.callback(run.doors.pop, instance.instance_id)
         made = Helper(run, instance, host, lender, instance.zone, group_id, is_temporary=True)
-        renew(made)
+        _set_switch(made)
         stack.enter_context(_renewed(made))
         yield made
 
@@ -202,6 +202,20 @@ def renew(helper: Helper) -> None:
         minutes = helper.run.settings.temporary.lease_minutes
         helper.host.sudo(shutdown_in(minutes))
     helper.lender.renew()
+
+
+def _set_switch(helper: Helper) -> None:
+    """Renew a helper for the first time: while it boots there may be nothing yet to keep a timer.
+
+    :raises SnapbackError: it can't be set; without it, it would run on if this machine died.
+    """
+    for pause_s in pauses(APPEARS_S):
+        try:
+            return renew(helper)
+        except CommandFailed as error:
+            log.info("%s: not yet: %s", helper.host.name, error)
+            helper.run.pause(pause_s)
+    return renew(helper)
 
 
 @contextmanager

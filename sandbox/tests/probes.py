@@ -185,6 +185,17 @@ def a_copy_under_a_bad_key_ends_in_error(at: Place) -> bool:
     return shown["State"] == "error" and bool(shown.get("StateMessage"))
 
 
+@drops("volume_calls.create_volume")
+def a_volume_under_a_bad_key_vanishes(at: Place) -> bool:
+    made = at.ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, Encrypted=True, KmsKeyId="nonsense"
+    )
+    mine = [{"Name": "volume-id", "Values": [made["VolumeId"]]}]
+    (seen,) = at.ec2.describe_volumes(Filters=mine)["Volumes"]
+    gone = not at.ec2.describe_volumes(Filters=mine)["Volumes"]
+    return seen["State"] == "creating" and gone
+
+
 @drops("snapshot_calls.copy_snapshot")
 def a_pending_snapshot_cannot_be_copied(at: Place) -> bool:
     source = at.ec2.create_snapshot(VolumeId=at.volume())["SnapshotId"]

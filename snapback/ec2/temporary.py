@@ -278,6 +278,11 @@ class Lender:
         for pause_s in pauses(patience_s):
             filters = [{"Name": "volume-id", "Values": [volume_id]}]
             found = call(self.conn, "describe_volumes", Filters=filters)["Volumes"]
+            if said and not found:
+                raise SnapbackError(
+                    f"volume {volume_id} in {self.place} is gone again: EC2 does that where its "
+                    "KMS key can't be used"
+                )
             said = found[0] if found else {}
             if said.get("State") == "error":
                 break

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from snapback.core import record
 from snapback.core import tags as our_tags
@@ -61,6 +62,7 @@ class CopyEngine:
         self._opened_at = opened_at
         self._full_since: datetime | None = None
         self._force = force
+        self.facts: dict[str, dict[str, Any]] = {}
         self.outcomes: list[Outcome] = []
 
     def replicate(self, run: Run, step: Step) -> Snapshot:

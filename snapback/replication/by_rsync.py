@@ -21,7 +21,7 @@ from snapback.core.progress import Progress
 from snapback.ec2 import instances
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely
-from snapback.ec2.temporary import VolumeWish
+from snapback.ec2.temporary import DEVICES, VolumeWish
 from snapback.errors import HostError, Interrupted, SnapbackError, UsageError
 from snapback.replication.claims import held, refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
@@ -48,9 +48,8 @@ def open_rsync_engine(
     src_inst = _own(run, source, options.src_inst, "src_inst")
     dst_inst = _own(run, destination, options.dst_inst, "dst_inst")
     pairs = Pairs(lambda: open_pair(run, source, destination, src_inst, dst_inst))
-    workers = run.settings.replication.replication_workers
-    if src_inst or dst_inst:
-        workers = min(workers, MOST_ON_OWN)
+    most = MOST_ON_OWN if src_inst or dst_inst else len(DEVICES)
+    workers = min(run.settings.replication.replication_workers, most)
     engine = RsyncEngine(pairs, options, workers)
     try:
         yield engine
@@ -84,6 +83,7 @@ class RsyncEngine:
 
     def __init__(self, pairs: Pairs, options: Options, workers: int) -> None:
         self.workers = workers
+        self.facts: dict[str, dict[str, Any]] = {}
         self.outcomes: list[Outcome] = []
         self._pairs = pairs
         self._options = options
@@ -114,6 +114,12 @@ class RsyncEngine:
                     tell,
                 )
             log.info("%s: %s", step.source.snapshot_id, moved)
+            self.facts[step.source.snapshot_id] = {
+                "how": moved.how,
+                "bytes_read": moved.bytes_read,
+                "bytes_crossed": moved.bytes_crossed,
+                "seconds": round(moved.seconds, 1),
+            }
             into.lender.detach(volume)
             refuse_if_there(run, step, self._options.force)
             if run.stop.is_set():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from snapback import fanout
@@ -59,7 +60,10 @@ def carry_out(run: Run, plan: ReplicationPlan, opener: Opener, options: Options)
         )
     made = [result.value for result in results if result.value]
     seen, unseen = _watch(run, plan.destination, made, options.synchronously)
-    outcomes += [_became(result, seen, unseen, options.synchronously) for result in results]
+    for result in results:
+        became = _became(result, seen, unseen, options.synchronously)
+        more = engine.facts.get(result.item.source.snapshot_id, {})
+        outcomes.append(replace(became, facts=became.facts | more))
     return [*outcomes, *coming.outcomes, *engine.outcomes]
 
 

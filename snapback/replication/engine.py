@@ -19,11 +19,13 @@ class Engine(Protocol):
 
     :ivar name: as in the setting ``replication.engine``.
     :ivar workers: how many steps at the same time it is good for.
+    :ivar facts: the source's id -> what is known of how it was replicated, for the report.
     :ivar outcomes: what else there is to tell, once it is closed: what could not be taken down.
     """
 
     name: str
     workers: int
+    facts: dict[str, dict[str, Any]]
     outcomes: list[Outcome]
 
     def replicate(self, run: Run, step: Step) -> Snapshot:

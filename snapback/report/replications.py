@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 
 from snapback.core.estimate import CHANGED_A_DAY, Estimate, estimate
@@ -54,13 +55,20 @@ def replication_report(run: Run, replication: Replication, dry_run: bool) -> Rep
 
 def _summary(plan: ReplicationPlan, replication: Replication) -> str:
     here = [
-        outcome.word
+        outcome
         for outcome in replication.outcomes
         if outcome.place == plan.destination
         and outcome.facts.get("source_region") == plan.source.region
     ]
-    words = ", ".join(f"{here.count(word)} {word}" for word in Word if word in here)
-    return f"{plan.source} to {plan.destination}: {words or 'nothing to replicate'}"
+    count = Counter(outcome.word for outcome in here)
+    said = ", ".join(f"{count[word]} {word}" for word in Word if word in count)
+    moved = [outcome.facts for outcome in here if "bytes_crossed" in outcome.facts]
+    if moved:
+        read, crossed = (
+            sum(facts[name] for facts in moved) / 1e6 for name in ("bytes_read", "bytes_crossed")
+        )
+        said += f"; {read:.1f} MB read, {crossed:.1f} MB crossed"
+    return f"{plan.source} to {plan.destination}: {said or 'nothing to replicate'}"
 
 
 def _in_words(plan: ReplicationPlan, cost: Estimate) -> list[str]:

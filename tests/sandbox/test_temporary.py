@@ -245,6 +245,21 @@ def test_a_volume_that_does_not_detach_goes_with_its_instance(lend, world, sandb
     assert things(world) == []
 
 
+def test_a_volume_whose_key_can_not_be_used_is_told_at_once(run, world, sandbox):
+    sandbox.configure(kms_keys=["alias/other"])
+    wanted = VolumeWish(size_gib=1, encrypted=True, kms_key_id="alias/backup")
+    vpc = launching.subnets_for(run.conn(HERE), HERE, ())[0].vpc_id
+    with (
+        pytest.raises(SnapbackError, match="its KMS key can't be used"),
+        lender_at(run, HERE) as lender,
+        lender.security_group(vpc, [OWN]) as group_id,
+        lender.instance(wish(run, lender, group_id), "helper") as helper,
+        lender.volume(wanted, helper, zone_of(world, helper.instance_id)),
+    ):
+        pass
+    assert things(world) == []
+
+
 def test_the_lease_is_renewed(run, world, sandbox):
     vpc = launching.subnets_for(run.conn(HERE), HERE, ())[0].vpc_id
     with lender_at(run, HERE) as lender, lender.security_group(vpc, [OWN]) as group_id:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
+from ec2_sandbox.corrections.kms import key_problem
 from ec2_sandbox.corrections.paging import page
 from ec2_sandbox.corrections.tags import tag_list
 from ec2_sandbox.errors import ApiError
@@ -69,6 +70,8 @@ class VolumeCalls:
         backend.set_tags(volume.id, tags)
         if token:
             backend.volume_tokens[token] = (asked, volume.id)
+        key, known = wanted.get("KmsKeyId"), backend.world.settings.kms_keys
+        volume.vanishes = bool(key and key_problem(key, backend.region_name, known))
         return Answer(view(volume) | {"State": "creating"})
 
     def describe_volumes(self) -> Answer:
@@ -84,7 +87,11 @@ class VolumeCalls:
         chosen, token = page(
             found, lambda each: each.sequence, self.flat, backend.world.epoch, ids="VolumeId"
         )
-        return Answer({"Volumes": [view(each) for each in chosen], "NextToken": token})
+        answer = Answer({"Volumes": [view(each) for each in chosen], "NextToken": token})
+        for each in chosen:
+            if each.vanishes and each.id in backend.volumes:
+                backend.delete_volume(each.id)
+        return answer
 
 
 def view(volume: Any) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def view(volume: Any) -> dict[str, Any]:
         "Size": volume.size,
         "SnapshotId": volume.snapshot_id or "",
         "AvailabilityZone": volume.availability_zone,
-        "State": volume.status,
+        "State": "creating" if volume.vanishes else volume.status,
         "CreateTime": aware(volume.create_time),
         "Attachments": attached,
         "Encrypted": bool(volume.encrypted),

@@ -68,6 +68,8 @@ class StrictVolumes:
             multi_attach_enabled=new.multi_attach,
         )
         volume.sequence = sequence
+        #: a volume whose key can't be used is to be seen creating once, and then gone
+        volume.vanishes = False
         self.volumes[volume.id] = volume
         if self.world.hosts is not None:
             self.world.hosts.volume_made(volume)
