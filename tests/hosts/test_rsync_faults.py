@@ -84,9 +84,12 @@ def test_killed_swept_and_run_again(fleet, sandbox, world, stage, region):
 
 def test_stopped_by_ctrl_c(fleet, sandbox, world):
     with fab_running(*LEG, "--json") as process:
-        hold_up(sandbox, world)
+        helper = hold_up(sandbox, world)
         process.send_signal(signal.SIGINT)
-        said, complaint = process.communicate(timeout=60)
+        assert process.stderr
+        assert "stopping" in process.stderr.readline()
+        sandbox.hosts.run(helper, "pkill -CONT -f 'rsync [-]-server'")
+        said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
     (item,) = json.loads(said)["items"]
     assert item["outcome"] == "not done"
