@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check format docs clean
+.PHONY: help install demo test bench lint check format docs clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ browser: # Chromium, in which the page is tested: installed by root; without it 
 
 test: install host-packages browser ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) tests sandbox/tests
+
+bench: install host-packages ## measure: fleets, trimming, memory, start, freezes; takes some 15 minutes
+	@$(BIN)/python benchmarks/all.py
 
 lint: install ## check format, style, types and import rules
 	$(BIN)/ruff format --check .
