@@ -56,10 +56,12 @@ class Cost:
 
     :ivar bytes_total: the size of all the files.
     :ivar bytes_crossed: what went over the wire, both ways.
+    :ivar seconds: how long it took, with the hashes where there are some.
     """
 
     bytes_total: int = 0
     bytes_crossed: int = 0
+    seconds: float = 0.0
 
 
 def read_stats(lines: Iterable[str]) -> Cost:

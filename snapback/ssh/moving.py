@@ -62,12 +62,15 @@ class Moved:
     :ivar how: in words: ``"gpt: 1 ext4 by rsync; 14 by blocks (nothing known on it)"``.
     :ivar bytes_read: the size of what was moved: of all files, or devices.
     :ivar bytes_crossed: what of it went over the wire, both ways.
+    :ivar seconds: how long all of it took.
+    :ivar data_seconds: how long of that the data took.
     """
 
     how: str
     bytes_read: int
     bytes_crossed: int
     seconds: float
+    data_seconds: float = 0.0
 
 
 def move_volume(source: End, destination: End, road: Road, terms: Terms, progress: Tell) -> Moved:
@@ -127,6 +130,7 @@ def _moved(how: str, costs: list[Cost], began: float) -> Moved:
         bytes_read=sum(cost.bytes_total for cost in costs),
         bytes_crossed=sum(cost.bytes_crossed for cost in costs),
         seconds=time.monotonic() - began,
+        data_seconds=sum(cost.seconds for cost in costs),
     )
 
 
@@ -220,7 +224,7 @@ class _Move:
     def _by_blocks(self, src: str, dst: str, found: Found, step: str, why: str) -> str:
         step = f"{step}, by blocks".removeprefix(", ")
         cost = rsync.move_blocks(self._road, src, dst, found.size, step, self._tell)
-        self._costs.append(Cost(found.size, cost.bytes_crossed))
+        self._costs.append(cost)
         disks.flush(self._destination, dst)
         return f"by blocks ({why})"
 

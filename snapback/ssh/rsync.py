@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import logging
 import shlex
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.resources import files
 
 from snapback.core.progress import Cost, Progress, block_size, read_progress, read_stats
@@ -58,9 +60,10 @@ def move_files(
     :raises NotMoved: it isn't alike.
     :raises HostError: a host, or the way to it, fails.
     """
+    began = time.monotonic()
     options = [*TREE, *_SAYING, *(f"--exclude={one}" for one in exclude)]
     lines = _run(road, options, f"{source}/", f"{destination}/", step, tell)
-    return read_stats(lines)
+    return replace(read_stats(lines), seconds=time.monotonic() - began)
 
 
 def compare_files(
@@ -90,6 +93,7 @@ def move_blocks(
     :param size: of the source's, in bytes; the destination's may be larger.
     :raises NotMoved: it isn't equal, by the hashes of both.
     """
+    began = time.monotonic()
     options = [*DEVICE, f"--block-size={block_size(size)}", *_SAYING]
     with _hashing(road.source, source, size) as hashing:
         lines = _run(road, options, source, destination, step, tell)
@@ -104,7 +108,7 @@ def move_blocks(
             f"{destination} differs from the source by its hash ({came[:16]} for {meant[:16]})",
             "replicate once more; if that is the same, see what the kernels say of the disks",
         )
-    return read_stats(lines)
+    return Cost(size, read_stats(lines).bytes_crossed, time.monotonic() - began)
 
 
 _HASH = 'head -c "$1" -- "$2" | b2sum'
