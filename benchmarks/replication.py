@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
@@ -139,9 +140,9 @@ def files(lab: Lab, runs: int, mebibytes: int) -> Iterator[Case]:
         "source",
         f"""
         mkfs.ext4 -q {OURS}; mkdir -p /mnt/x; mount {OURS} /mnt/x; cd /mnt/x
-        for folder in $(seq 0 99); do mkdir $folder; done
+        for folder in $(seq -w 0 99); do mkdir $folder; done
         head -c {mebibytes // 2}M /dev/urandom |
-            split -a 5 -d -b {small} --filter='cat >$(($(expr substr $FILE 2 5 + 0) % 100))/$FILE' - f
+            split -a 5 -d -b {small} --filter='cat >${{FILE#f???}}/$FILE' - f
         for file in 0 1 2 3 4 5 6 7 8 9; do head -c {large} /dev/urandom >large$file; done
         cd /; umount /mnt/x
         """,
@@ -158,7 +159,7 @@ def files(lab: Lab, runs: int, mebibytes: int) -> Iterator[Case]:
         lab.sh(
             "source",
             f"""
-            mount {OURS} /mnt/x; cd /mnt/x; folder=$(shuf -i 0-99 -n 1)
+            mount {OURS} /mnt/x; cd /mnt/x; folder=$(seq -w 0 99 | shuf -n 1)
             for file in $folder/*; do head -c {small} /dev/urandom >$file; done
             for file in large*; do
                 head -c {mebibytes // 2 * MIB // 1000} /dev/urandom |
@@ -235,8 +236,8 @@ def lab() -> Iterator[Lab]:
         found = {name: instance_by_id(run.conn(place), place, ids[name]) for name in ids}
         hosts = {name: stack.enter_context(run.host(found[name])) for name in ids}
         made = Lab(sandbox, **hosts, ids=ids, address=found["destination"].private_ip_address or "")
-        with open(sandbox.hosts.key_file, encoding="utf-8") as key:
-            made.sh("source", f"umask 077; cat >/run/key <<'END'\n{key.read()}\nEND")
+        key = Path(sandbox.hosts.key_file).read_text(encoding="utf-8")
+        made.sh("source", f"umask 077; cat >/run/key <<'END'\n{key}\nEND")
         yield made
 
 

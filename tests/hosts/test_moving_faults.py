@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ def once(done: Callable[[], Any], when: Callable[[Progress], bool]) -> Callable[
     return tell
 
 
+@contextmanager
+def slow(machine: Machine) -> Iterator[None]:
+    """Let its rsync send 10 MiB a second, so that something can be done in the middle."""
+    machine.sh(
+        "printf '#!/bin/sh\\nexec /usr/bin/rsync --bwlimit=10M \"$@\"\\n' >/usr/local/bin/rsync; "
+        "chmod +x /usr/local/bin/rsync"
+    )
+    try:
+        yield
+    finally:
+        machine.sh("rm /usr/local/bin/rsync")
+
+
 def with_data(machine: Machine, disk: str, mebibytes: int = 96) -> None:
     machine.sh(f"mkfs.ext4 -q {disk}")
     with machine.mounted(disk) as folder:
@@ -63,7 +77,8 @@ def test_the_key_of_a_transfer_can_do_nothing_else(small: Pair):
             )
         )
 
-    move(small, once(try_it, lambda state: state.bytes_done > 0))
+    with slow(small.source):
+        move(small, once(try_it, lambda state: state.bytes_done > 0))
     line, modes, said = seen
     assert line.startswith('restrict,expiry-time="2')
     assert ',command="sudo -n -- rsync --server -' in line
@@ -92,7 +107,7 @@ def test_a_file_that_cannot_be_written(small: Pair):
 def test_a_connection_that_breaks_in_the_middle(small: Pair, encr: bool):
     with_data(small.source, small.disk)
     cut = once(lambda: small.source.sh("pkill -KILL -x ssh"), lambda state: state.bytes_done > 0)
-    with pytest.raises(NotMoved, match="ended with"):
+    with slow(small.source), pytest.raises(NotMoved, match="ended with"):
         move(small, cut, encr=encr)
     small.move(encr=encr)
     assert small.destination.all_of(small.disk) == small.source.all_of(small.disk)
@@ -103,7 +118,7 @@ def test_a_network_that_is_cut_in_the_middle(small: Pair):
     hosts, there = small.source.sandbox.hosts, small.destination.instance_id
     cut = once(lambda: hosts.cut_network(there), lambda state: state.bytes_done > 0)
     try:
-        with pytest.raises(HostError):
+        with slow(small.source), pytest.raises(HostError):
             move(small, cut)
     finally:
         hosts.mend_network(there)
@@ -125,7 +140,7 @@ def test_whoever_is_told_of_the_progress_can_stop_it(small: Pair):
         raise KeyboardInterrupt
 
     for encr in (False, True):
-        with pytest.raises(KeyboardInterrupt):
+        with slow(small.source), pytest.raises(KeyboardInterrupt):
             move(small, once(stop, lambda state: state.bytes_done > 0), encr=encr)
         assert small.source.left() == ""
         assert small.destination.left() == ""
