@@ -30,6 +30,7 @@ AIM_S = 0.15
 WRITER = r"""
 use Time::HiRes qw(time sleep);
 my @files = map { open(my $f, '>>', "$_/records") or die; $f } @ARGV;
+unlink '/run/gaps';
 open(my $gaps, '>>', '/run/gaps') or die;
 $gaps->autoflush(1);
 my $last = time;
@@ -66,7 +67,7 @@ def writing(sandbox: Sandbox, instance_id: str, folders: list[str]) -> Iterator[
         try:
             yield
         finally:
-            process.kill()
+            sandbox.hosts.run(instance_id, "pkill -KILL -x perl")
 
 
 def stall(sandbox: Sandbox, run: runtime.Run, instance_id: str, folders: list[str]) -> float:

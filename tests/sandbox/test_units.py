@@ -129,7 +129,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     ids = in_each_region(load, *many, instance("named", volumes=named))
     sandbox.configure(seconds_between_snapshots=15, visibility_delay_s=1)
     name, nth = HANGS[action]
-    sandbox.fault(name, "hang", nth=nth, seconds=4, region="us-east-1")
+    sandbox.fault(name, "hang", nth=nth, seconds=15, region="us-east-1")
     ended = []
     runs = threading.Thread(
         target=lambda: ended.append(

@@ -99,7 +99,7 @@ def test_after_a_wish_to_stop_nothing_more_is_begun() -> None:
         thread.start()
         assert begun.wait(60)
         run.stop.set()
-        while not all(future.cancelled() for future in pool.futures[1:]):
+        while len(pool.futures) < 3 or not all(one.cancelled() for one in pool.futures[1:]):
             assert thread.is_alive()
         go_on.set()
         thread.join(60)
