@@ -63,7 +63,7 @@ def volumes(count: int) -> list[dict[str, Any]]:
 def writing(sandbox: Sandbox, instance_id: str, folders: list[str]) -> Iterator[None]:
     """Write in the meantime."""
     command = sandbox.hosts.command(instance_id, ["perl", "-e", WRITER, *folders])
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command):
         try:
             yield
         finally:
