@@ -23,11 +23,7 @@ if TYPE_CHECKING:
         "instance": "the same as --instance-id; give one of them",
         "synchronously": options.SYNCHRONOUSLY,
         "consistent": options.CONSISTENT,
-        "account": options.ACCOUNT,
-        "dry_run": options.DRY_RUN,
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def backup_instance(

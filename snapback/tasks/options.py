@@ -29,6 +29,15 @@ RESTORE_REGION = (
 )
 INCOMPLETE = "do it although volumes are missing from the set, but for the root"
 
+COMMON = {
+    "account": ACCOUNT,
+    "dry_run": DRY_RUN,
+    "quiet": QUIET,
+    "verbose": VERBOSE,
+    "json": JSON,
+}
+"""The words of what each task has that changes something, and can show it before."""
+
 
 def words(text: str | None) -> tuple[str, ...]:
     """Answer the words of a list given with commas."""

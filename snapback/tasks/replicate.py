@@ -19,11 +19,7 @@ _COMMON = {
     "engine": "what moves the data: rsync or copy (default: as configured, rsync)",
     "compare": "compare both sides once more before the snapshot (engine rsync only)",
     "synchronously": "wait until the replicas are completed",
-    "account": options.ACCOUNT,
-    "dry_run": options.DRY_RUN,
-    "quiet": options.QUIET,
-    "verbose": options.VERBOSE,
-    "json": options.JSON,
+    **options.COMMON,
 }
 
 

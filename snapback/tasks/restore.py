@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from snapback.report.screen import Screen
     from snapback.runtime import Run
 
-_COMMON = {
-    "account": options.ACCOUNT,
-    "dry_run": options.DRY_RUN,
-    "quiet": options.QUIET,
-    "verbose": options.VERBOSE,
-    "json": options.JSON,
-}
-
 
 @task(
     auto_shortflags=False,
@@ -35,7 +27,7 @@ _COMMON = {
         "volume_type": "gp3 and the like (default: as the original)",
         "attach": "the instance to attach it to: i-0123456789abcdef0",
         "device": "with --attach: as what, /dev/sdf; refused where taken (default: a free one)",
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def restore_volume(
@@ -102,7 +94,7 @@ def restore_volume(
         "region_name": "where the snapshots lie, and the AMI will be (default: at home)",
         "name": "the AMI's name (default: the instance's id and the time)",
         "incomplete": options.INCOMPLETE,
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def create_ami(
@@ -175,7 +167,7 @@ _LAUNCH = {
         "drill": "see that it works, take it down again, and tell how long that took",
         "check_command": "with --drill: run as root there, has to end with 0 (default: configured)",
         **_LAUNCH,
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def restore_instance(
@@ -263,7 +255,7 @@ def restore_instance(
         "within": "only instances last backed up so shortly before the last of all (default: 7d)",
         "incomplete": options.INCOMPLETE,
         **_LAUNCH,
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def restore_instances_by_tag(

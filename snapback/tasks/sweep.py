@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     help={
         "region_name": options.REGION_NAME,
         "run": "remove all that this run lent, at once: run-20261125T030000-0123ab",
-        "account": options.ACCOUNT,
-        "dry_run": options.DRY_RUN,
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def sweep(

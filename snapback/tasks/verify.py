@@ -16,21 +16,13 @@ if TYPE_CHECKING:
     from snapback.report.screen import Screen
     from snapback.runtime import Run
 
-_COMMON = {
-    "account": options.ACCOUNT,
-    "dry_run": options.DRY_RUN,
-    "quiet": options.QUIET,
-    "verbose": options.VERBOSE,
-    "json": options.JSON,
-}
-
 
 @task(
     auto_shortflags=False,
     help={
         "snapshot_id": "the snapshot: snap-0123456789abcdef0",
         "region_name": "where it lies; may be contracted (default: looked for)",
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def verify_snapshot(
@@ -77,7 +69,7 @@ def verify_snapshot(
         "region_name": "the region; may be contracted: eu-w for eu-west-1",
         "sample": "so many only, 20 or 5%: those verified longest ago (default: all)",
         "replicas": "also the replicas of other regions' snapshots",
-        **_COMMON,
+        **options.COMMON,
     },
 )
 def verify_region(

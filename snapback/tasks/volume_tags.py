@@ -22,11 +22,7 @@ if TYPE_CHECKING:
         "tag_name": options.TAG_NAME,
         "tag_value": options.TAG_VALUE,
         "all_instances": "take all instances, whatever their tags",
-        "account": options.ACCOUNT,
-        "dry_run": options.DRY_RUN,
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def update_volumes_tags(
