@@ -30,6 +30,8 @@ mounted over another.
 """
 
 FREEZABLE = frozenset({"btrfs", "ext2", "ext3", "ext4", "xfs"})
+DATA_DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
+"""The device names that EC2 recommends for data volumes."""
 _EFI = frozenset({"/boot", "/boot/efi", "/efi"})
 _AT_REST = FREEZABLE | {"exfat", "f2fs", "iso9660", "jfs", "ntfs", "squashfs", "swap", "vfat"}
 _SWAP = "[SWAP]"

@@ -1,4 +1,4 @@
-"""What a restore will make: decided here, with reasons; shown or done elsewhere."""
+"""How an instance is restored: decided here, with reasons; shown or done elsewhere."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snapback.core import original
-from snapback.core import tags as our_tags
-from snapback.core.backup_sets import BackupSet, unfit
+from snapback.core.backup_sets import BackupSet
+from snapback.core.image_plan import ImagePlan
 from snapback.core.lacking import record_of
-from snapback.core.model import Instance, Place, Snapshot
-from snapback.core.moments import in_utc
-from snapback.core.original import Disk, Original
+from snapback.core.model import Place
+from snapback.core.restored import restored_tags
 
 ANY = "*"
-DATA_DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
-USUAL_DISK = Disk("gp3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,38 +68,6 @@ class There:
     key_names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """A volume of an image.
-
-    :ivar ends_with_instance: whether it is deleted when the instance is terminated.
-    """
-
-    device_name: str
-    snapshot: Snapshot
-    disk: Disk
-    ends_with_instance: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImagePlan:
-    """An AMI that is to be registered."""
-
-    source: BackupSet
-    place: Place
-    description: str
-    architecture: str
-    root_device_name: str
-    virtualization_type: str
-    boot_mode: str
-    ena_support: bool
-    sriov_net_support: str
-    volumes: tuple[Mapped, ...]
-    tags: Mapping[str, str]
-    reasons: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class InstancePlan:
     """An instance that is to be launched.
@@ -128,178 +93,6 @@ class InstancePlan:
     def source(self) -> BackupSet:
         """What it is restored from."""
         return self.image.source
-
-
-@dataclass(frozen=True, kw_only=True)
-class VolumePlan:
-    """A volume that is to be made of a snapshot.
-
-    :ivar attach_to: the instance that it will be attached to, or ``""``...
-    :ivar device_name: ...and as what.
-    """
-
-    snapshot: Snapshot
-    zone: str
-    disk: Disk
-    attach_to: str
-    device_name: str
-    tags: Mapping[str, str]
-    reasons: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
-def restored_tags(
-    snapshot: Snapshot, first: Sequence[str], whole: BackupSet | None = None
-) -> dict[str, str]:
-    """Answer the tags of what is restored: the original's, and that it is restored.
-
-    :param snapshot: that of the volume.
-    :param whole: of an instance, the set that it is restored from.
-    """
-    record = record_of(snapshot)
-    of, taken_at, source = record.volume, record.taken_at, snapshot.snapshot_id
-    if whole:
-        of, taken_at, source = whole.instance_id, whole.taken_at, whole.name
-    restored = {our_tags.RESTORED: f"{of} as of {in_utc(taken_at)} from {source}"}
-    cloned = our_tags.clone({}, snapshot.tags, ours=6, first=first, exclude_tag="", reserve=0)
-    return {**cloned, **restored}
-
-
-def restored_original(tags: Mapping[str, str]) -> tuple[str, str]:
-    """Answer of what and from what a thing was restored, as its tags say; empty: it wasn't."""
-    words = tags.get(our_tags.RESTORED, "").split()
-    return (words[0], words[-1]) if len(words) > 1 else ("", "")
-
-
-def plan_volume(
-    snapshot: Snapshot,
-    *,
-    zone: str = "",
-    volume_type: str = "",
-    instance: Instance | None = None,
-    device_name: str = "",
-    first: Sequence[str] = (),
-) -> VolumePlan:
-    """Decide how a volume is made of a snapshot.
-
-    :param zone: where; empty: where the instance is, or the original was.
-    :param volume_type: empty: as the original's.
-    :param instance: the one to attach it to.
-    :param device_name: as what; empty: the first that is free.
-    """
-    record, told = record_of(snapshot), original.read(snapshot.tags)
-    reasons, problems = [], []
-    disk = told.disk(record.device)
-    if volume_type and volume_type != disk.volume_type:
-        disk = Disk(volume_type)
-        reasons.append(f"{volume_type}, as given")
-    elif disk.volume_type:
-        reasons.append(f"{_in_words(disk)}, as the original")
-    else:
-        disk = USUAL_DISK
-        reasons.append(f"{disk.volume_type}: the original's type isn't recorded")
-    if why := unfit(snapshot):
-        problems.append(f"{snapshot.snapshot_id} {why}")
-    at_home = snapshot.place.region == record.region
-    if instance:
-        found, why = instance.zone, f"where {instance.instance_id} is"
-        if zone and zone != found:
-            problems.append(f"{instance.instance_id} is in {found}, not in {zone}")
-    elif zone:
-        found, why = zone, "as given"
-    else:
-        found, why = told.zone if at_home else "", "where the original was"
-    if found:
-        reasons.append(f"in {found}, {why}")
-    else:
-        problems.append("in which zone? Give --zone, or --attach and an instance")
-    if device_name and not instance:
-        problems.append("--device is for --attach")
-    device, why = _device_on(instance, device_name) if instance else ("", "")
-    (reasons if device else problems).extend([why] if why else [])
-    if snapshot.encrypted:
-        reasons.append("encrypted, with the snapshot's key")
-    return VolumePlan(
-        snapshot=snapshot,
-        zone=found,
-        disk=disk,
-        attach_to=instance.instance_id if instance else "",
-        device_name=device,
-        tags=restored_tags(snapshot, first),
-        reasons=tuple(reasons),
-        problems=tuple(problems),
-    )
-
-
-def _device_on(instance: Instance, wanted: str) -> tuple[str, str]:
-    """Answer the device to attach a volume as, and why; without one, why there is none."""
-    if instance.state not in ("running", "stopped"):
-        return "", f"{instance.instance_id} is {instance.state}: nothing can be attached now"
-    taken = {_plain(name): name for name in instance.devices}
-    if wanted:
-        if (name := taken.get(_plain(wanted))) is not None:
-            volume_id = instance.devices[name]
-            return "", f"{wanted} is taken on {instance.instance_id}: {volume_id} is its {name}"
-        return wanted, f"attached to {instance.instance_id} as {wanted}"
-    for name in DATA_DEVICES:
-        if _plain(name) not in taken:
-            return name, f"attached to {instance.instance_id} as {name}, the first that is free"
-    return "", f"no device name is free on {instance.instance_id}: give --device"
-
-
-def _plain(device_name: str) -> str:
-    """Answer a device's name so that two names for one device are alike: sdf, xvdf."""
-    return device_name.removeprefix("/dev/").replace("xvd", "sd")
-
-
-def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
-    """Decide what the AMI of a set is."""
-    lead = source.root or source.members[0]
-    record, told = record_of(lead), original.read(lead.tags)
-    reasons, problems = [], []
-    if source.missing and source.root:
-        reasons.append(f"without what is missing: {source.shortcoming}")
-    if not source.root:
-        problems.append(f"the root volume is missing: {source.shortcoming or 'no record of it'}")
-    if told.platform == "windows":
-        problems.append("it runs Windows, of which EC2 lets nobody register an AMI from snapshots")
-    if not told.told:
-        reasons.append("how it was made isn't recorded: taken for HVM with ENA")
-    if not record.architecture:
-        reasons.append("the architecture isn't recorded: taken for x86_64")
-    bootable = told.boot_mode in ("legacy-bios", "uefi", "uefi-preferred")
-    return ImagePlan(
-        source=source,
-        place=source.place,
-        description=f"{source.instance_id} as of {in_utc(source.taken_at)} from {source.name}",
-        architecture=record.architecture or "x86_64",
-        root_device_name=record.root_device_name,
-        virtualization_type=told.virtualization_type or "hvm",
-        boot_mode=told.boot_mode if bootable else "",
-        ena_support=told.ena_support or not told.told,
-        sriov_net_support=told.sriov_net_support,
-        volumes=tuple(
-            _mapped(member, told, record.root_device_name)
-            for member in source.members
-            if record_of(member).device
-        ),
-        tags=restored_tags(lead, first, source),
-        reasons=tuple(reasons),
-        problems=tuple(problems),
-    )
-
-
-def _mapped(member: Snapshot, told: Original, root: str) -> Mapped:
-    device = record_of(member).device
-    own = original.read(member.tags)
-    disk = told.disk(device) if told.disk(device).volume_type else own.disk(device)
-    ends = told.delete_on_termination
-    return Mapped(
-        device_name=device,
-        snapshot=member,
-        disk=disk if disk.volume_type else USUAL_DISK,
-        ends_with_instance=device == root if ends is None else device in ends,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -455,9 +248,3 @@ def _common(many: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Answer the tags that all have alike: those of the instance, not of one volume."""
     first, *others = many
     return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
-
-
-def _in_words(disk: Disk) -> str:
-    numbers = [f"{disk.iops} IOPS" if disk.iops else "",
-               f"{disk.throughput} MiB/s" if disk.throughput else ""]  # fmt: skip
-    return " ".join(filter(None, [disk.volume_type, *numbers]))

@@ -6,18 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from snapback.core import tags as our_tags
+from snapback.core.image_plan import ImagePlan, Mapped
 from snapback.core.model import Instance, Place, Volume
 from snapback.core.original import Disk
-from snapback.core.restore_plan import (
-    ANY,
-    ImagePlan,
-    InstancePlan,
-    Mapped,
-    Site,
-    There,
-    VolumePlan,
-    Wanted,
-)
+from snapback.core.restore_plan import ANY, InstancePlan, Site, There, Wanted
+from snapback.core.volume_plan import VolumePlan
 from snapback.ec2.calls import call, pages
 from snapback.ec2.instances import instances_by_tag
 from snapback.ec2.removal import pauses

@@ -20,6 +20,7 @@ from typing import Any
 
 from snapback.core import lent, model
 from snapback.core import tags as our_tags
+from snapback.core.devices import DATA_DEVICES
 from snapback.core.lent import Kind, Lent
 from snapback.core.model import Instance, Place
 from snapback.ec2 import launching
@@ -36,7 +37,6 @@ SOON_S = 60.0
 LATE_S = 600.0
 LOOK_FOR_S = 7.5
 LAST_TRIES_AFTER_S = (0.0, 5.0, 30.0)
-DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +300,7 @@ class Lender:
         """Answer a device name that nothing on the instance has, and nobody else is given."""
         with self._lock:
             taken = self._devices.setdefault(host.instance_id, set(host.devices))
-            device = next((name for name in DEVICES if name not in taken), None)
+            device = next((name for name in DATA_DEVICES if name not in taken), None)
             if device is None:
                 raise SnapbackError(
                     f"no device name is left on {host.instance_id}: use fewer replication_workers"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from snapback.core import record
+from snapback.core.devices import DATA_DEVICES
 from snapback.core.lacking import Step
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.outcome import Outcome
@@ -21,7 +22,7 @@ from snapback.core.progress import Progress
 from snapback.ec2 import instances
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely
-from snapback.ec2.temporary import DEVICES, VolumeWish
+from snapback.ec2.temporary import VolumeWish
 from snapback.errors import HostError, Interrupted, SnapbackError, UsageError
 from snapback.replication.claims import held, refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
@@ -48,7 +49,7 @@ def open_rsync_engine(
     src_inst = _own(run, source, options.src_inst, "src_inst")
     dst_inst = _own(run, destination, options.dst_inst, "dst_inst")
     pairs = Pairs(lambda: open_pair(run, source, destination, src_inst, dst_inst))
-    most = MOST_ON_OWN if src_inst or dst_inst else len(DEVICES)
+    most = MOST_ON_OWN if src_inst or dst_inst else len(DATA_DEVICES)
     workers = min(run.settings.replication.replication_workers, most)
     engine = RsyncEngine(pairs, options, workers)
     try:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from snapback.core.backup_sets import BackupSet, Choice
+from snapback.core.image_plan import ImagePlan, plan_image
 from snapback.core.lacking import record_of
 from snapback.core.moments import in_utc
 from snapback.core.outcome import Outcome, Word
-from snapback.core.restore_plan import ImagePlan, plan_image
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError
 from snapback.finding import moment, set_of_instance, set_of_snapshot

@@ -13,20 +13,14 @@ from snapback import fanout
 from snapback.catalog import snapshots_with_tag
 from snapback.core import tags as our_tags
 from snapback.core.backup_sets import BackupSet, Choice, choose, sets_of
+from snapback.core.image_plan import plan_image
 from snapback.core.lacking import record_of
 from snapback.core.lent import Kind
 from snapback.core.model import Instance, Place, Snapshot
 from snapback.core.moments import in_utc
 from snapback.core.outcome import Outcome, Word
-from snapback.core.restore_plan import (
-    Given,
-    InstancePlan,
-    Maps,
-    plan_image,
-    plan_instance,
-    restored_original,
-    wanted_there,
-)
+from snapback.core.restore_plan import Given, InstancePlan, Maps, plan_instance, wanted_there
+from snapback.core.restored import restored_original
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import (
     look_there,

@@ -10,7 +10,7 @@ from snapback.core.lent import Kind
 from snapback.core.model import Instance
 from snapback.core.moments import in_utc
 from snapback.core.outcome import Outcome, Word
-from snapback.core.restore_plan import VolumePlan, plan_volume
+from snapback.core.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
 from snapback.errors import SnapbackError, UsageError

@@ -33,18 +33,12 @@ from snapback.config import (
 )
 from snapback.core.backup_sets import BackupSet
 from snapback.core.dry_runs import State, Tried, Verdict, judge_task
+from snapback.core.image_plan import plan_image
 from snapback.core.lacking import ReplicationPlan, Step
 from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
 from snapback.core.permissions import Need
-from snapback.core.restore_plan import (
-    Given,
-    Maps,
-    There,
-    plan_image,
-    plan_instance,
-    wanted_there,
-)
+from snapback.core.restore_plan import Given, Maps, There, plan_instance, wanted_there
 from snapback.core.set_plan import Earmark, plan_set
 from snapback.core.trim_plan import TrimPlan
 from snapback.core.volume_tags import VolumeTags

@@ -9,6 +9,7 @@ import pytest
 
 from snapback.core import original
 from snapback.core.backup_sets import BackupSet, sets_of
+from snapback.core.image_plan import plan_image
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.original import Disk, Original
 from snapback.core.record import describe_set, parse, set_tags
@@ -18,12 +19,11 @@ from snapback.core.restore_plan import (
     Maps,
     Site,
     There,
-    plan_image,
     plan_instance,
-    plan_volume,
-    restored_original,
     wanted_there,
 )
+from snapback.core.restored import restored_original
+from snapback.core.volume_plan import plan_volume
 from tests.unit.builders import at, instance, snapshot, vol
 
 SDA, SDF = "/dev/sda1", "/dev/sdf"
