@@ -214,7 +214,6 @@ def find_instance(run: Run, places: Sequence[Place], instance_id: str) -> Instan
     results = fanout.each(
         places,
         lambda place: instance_by_id(run.conn(place), place, instance_id),
-        workers=len(places),
         stop=run.stop,
     )
     for result in results:

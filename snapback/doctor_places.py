@@ -65,7 +65,6 @@ def look_everywhere(
     results = fanout.each(
         places,
         lambda place: _look(run, place, closely=place.region in named, helpers=helpers),
-        workers=len(places),
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)

@@ -43,12 +43,13 @@ def each(
     items: Sequence[Item],
     work: Callable[[Item], Value],
     *,
-    workers: int,
+    workers: int | None = None,
     stop: threading.Event,
     on_done: Callable[[Result[Item, Value]], None] = lambda _: None,
 ) -> list[Result[Item, Value]]:
     """Call ``work`` with every item, on threads, and answer the results in the items' order.
 
+    :param workers: how many at the same time; ``None``: all of them.
     :param stop: once set, no item is begun any more.
     :param on_done: told of each result as it comes, in the calling thread.
     :raises KeyboardInterrupt: after a Ctrl-C, when what was in flight is done.
@@ -56,7 +57,7 @@ def each(
     if not items:
         return []
     done: dict[int, Result[Item, Value]] = {}
-    with ThreadPoolExecutor(min(workers, len(items))) as pool:
+    with ThreadPoolExecutor(min(workers or len(items), len(items))) as pool:
         try:
             futures = {
                 pool.submit(copy_context().run, _one, item, work, stop): number

@@ -122,7 +122,7 @@ def _one_place(
     :raises UsageError: there are none; or replicas in several regions.
     """
     places = run.places(region_name)
-    results = fanout.each(places, read, workers=len(places), stop=run.stop)
+    results = fanout.each(places, read, stop=run.stop)
     fanout.refuse_if_all_refused(results)
     found = [(result.item, result.value) for result in results if result.value]
     unread = [f"{result.item} ({result.error})" for result in results if result.error]

@@ -60,7 +60,6 @@ def try_tasks(
     results = fanout.each(
         places,
         lambda things: _try_all(run, _with_a_source(things, places), needed),
-        workers=max(1, len(places)),
         stop=run.stop,
     )
     tried: dict[str, list[Tried]] = {name: [] for name in needed}

@@ -136,7 +136,7 @@ class Places:
 
     def _in_use(self, accounts: Sequence[str]) -> list[Place]:
         """Answer all places in use, sorted by account and region; accounts side by side."""
-        results = fanout.each(accounts, self._of, workers=len(accounts), stop=self._stop)
+        results = fanout.each(accounts, self._of, stop=self._stop)
         found = []
         for result in results:
             if result.error and not result.item:
@@ -159,7 +159,7 @@ class Places:
     def _assume(self, accounts: Sequence[str]) -> dict[str, SnapbackError]:
         """Answer which of the accounts' roles can't be assumed, and why."""
         named = [account for account in accounts if account]
-        results = fanout.each(named, self._check, workers=len(named), stop=self._stop)
+        results = fanout.each(named, self._check, stop=self._stop)
         closed = {result.item: result.error for result in results if result.error}
         self._closed |= closed
         return closed

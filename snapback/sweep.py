@@ -60,9 +60,7 @@ def sweep_places(
     run: Run, places: Sequence[Place], *, run_id: str | None = None, dry_run: bool = False
 ) -> list[Outcome]:
     """Do as :func:`sweep` at some places."""
-    results = fanout.each(
-        places, lambda place: _plan(run, place, run_id), workers=len(places), stop=run.stop
-    )
+    results = fanout.each(places, lambda place: _plan(run, place, run_id), stop=run.stop)
     fanout.refuse_if_all_refused(results)
     verdicts = [verdict for result in results for verdict in result.value or ()]
     unread = [_unread(result) for result in results if result.error]

@@ -34,9 +34,7 @@ def transfers(run: Run) -> Transfers:
     Source: DescribeSnapshots, DescribeKeyPairs.
     """
     places = run.places()
-    results = fanout.each(
-        places, lambda place: dict(_into(run, place)), workers=len(places), stop=run.stop
-    )
+    results = fanout.each(places, lambda place: dict(_into(run, place)), stop=run.stop)
     found: dict[str, str] = {}
     for result in results:
         found |= result.value or {}

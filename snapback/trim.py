@@ -268,7 +268,7 @@ def _delete_all(run: Run, log: audit.DeletionLog, doomed: Sequence[_Doomed]) -> 
         )
         return [_deleted(result.item, result.value, result.error) for result in results]
 
-    done = fanout.each(places, delete_at, workers=max(1, len(places)), stop=run.stop)
+    done = fanout.each(places, delete_at, stop=run.stop)
     outcomes: list[Outcome] = []
     for result in done:
         here = [one for one in doomed if one.snapshot.place == result.item]

@@ -71,7 +71,6 @@ def each(
         return fanout.each(
             places,
             lambda place: work(run, place, *arguments),
-            workers=len(places) or 1,
             stop=run.stop,
         )
     wish = run.executor.wish if isinstance(run.executor, Cluster) else None

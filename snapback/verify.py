@@ -116,15 +116,12 @@ def verify_all(
         lambda place: plan_verification(
             place, all_snapshots(run, place), sample, replicas=replicas
         ),
-        workers=len(places),
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)
     plans = [result.value for result in results if result.value]
     outcomes = [_unread(result.item, result.error) for result in results if result.error]
-    done = fanout.each(
-        plans, lambda plan: _carry_out(run, plan, dry_run), workers=len(plans) or 1, stop=run.stop
-    )
+    done = fanout.each(plans, lambda plan: _carry_out(run, plan, dry_run), stop=run.stop)
     for one in done:
         outcomes += one.value or []
         outcomes += [_unread(one.item.place, one.error)] if one.error else []

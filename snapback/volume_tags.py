@@ -74,7 +74,6 @@ def clone_tags(
     results = fanout.each(
         places,
         lambda place: _plan(run, place, None if every else (name, value)),
-        workers=len(places),
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)

@@ -75,7 +75,6 @@ def replicate_snapshot(
     results = fanout.each(
         legs,
         lambda leg: snapshots_by_id(run.conn(leg.source), leg.source, [wanted]),
-        workers=len(legs),
         stop=run.stop,
     )
     for result in results:
@@ -180,7 +179,6 @@ def _replicate(
     planned = fanout.each(
         legs,
         lambda leg: what_is_lacking(run, leg.source, leg.destination, *earmark, leg.native_only),
-        workers=len(legs) or 1,
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(planned)
@@ -205,7 +203,6 @@ def _finish(
     results = fanout.each(
         plans,
         lambda planned: carry_out(run, planned[1], opener, options),
-        workers=len(plans) or 1,
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)

@@ -113,7 +113,6 @@ def _instance(run: Run, said: Any) -> Instance:
     results = fanout.each(
         places,
         lambda place: instances.instance_by_id(run.conn(place), place, wanted),
-        workers=len(places),
         stop=run.stop,
     )
     for result in results:

@@ -92,14 +92,14 @@ def _both(run: Run, ends: Sequence[AbstractContextManager[Helper]]) -> Iterator[
     def enter(number: int) -> Helper:
         return stacks[number].enter_context(ends[number])
 
-    entered = fanout.each(range(len(ends)), enter, workers=len(ends), stop=run.stop)
+    entered = fanout.each(range(len(ends)), enter, stop=run.stop)
     try:
         for result in entered:
             if result.error:
                 raise result.error
         yield [result.value for result in entered if result.value]
     finally:
-        left = fanout.each(stacks, lambda stack: stack.close(), workers=len(ends), stop=_NEVER)
+        left = fanout.each(stacks, lambda stack: stack.close(), stop=_NEVER)
         _raise_all([result.error for result in left if result.error], run.run_id)
 
 

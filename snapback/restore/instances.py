@@ -150,7 +150,6 @@ def restore_by_tag(
     results = fanout.each(
         places,
         lambda place: _restore_place(run, place, selection, maps, given or Given(), dry_run),
-        workers=len(places),
         stop=run.stop,
     )
     fanout.refuse_if_all_refused(results)
