@@ -22,7 +22,7 @@ from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import ItemsFailed, UsageError
+from snapback.errors import UsageError
 from snapback.runtime import Run, current
 from snapback.taking import Taken, see_through
 
@@ -137,8 +137,7 @@ def backup_instance(
     outcomes, snapshots = back_up_instance(
         run, region_name, instance_id, instance, synchronously, consistent
     )
-    if any(outcome.exit_code for outcome in outcomes):
-        raise ItemsFailed(outcomes)
+    fanout.raise_if_any_failed(outcomes)
     return snapshots
 
 
@@ -170,8 +169,7 @@ def backup_instances_by_tag(
     """
     with units.handed_to(current().only(account), executor) as run:
         outcomes = back_up_by_tag(run, region_name, tag_name, tag_value, synchronously, consistent)
-    if any(outcome.exit_code for outcome in outcomes):
-        raise ItemsFailed(outcomes)
+    fanout.raise_if_any_failed(outcomes)
     return outcomes
 
 

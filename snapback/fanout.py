@@ -13,16 +13,29 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from snapback.core.about import about, of_item
-from snapback.errors import Interrupted, Refused, SnapbackError
+from snapback.core.outcome import Outcome
+from snapback.errors import Interrupted, ItemsFailed, Refused, SnapbackError
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 Kept = TypeVar("Kept")
+
+
+class HasOutcomes(Protocol):
+    """What tells what became of many things."""
+
+    @property
+    def outcomes(self) -> Sequence[Outcome]:
+        """What became of each."""
+        ...
+
+
+Done = TypeVar("Done", bound=HasOutcomes)
 
 
 @dataclass(frozen=True)
@@ -157,3 +170,21 @@ def refuse_if_all_refused(results: Sequence[Result[Item, Value]]) -> None:
     first = errors[0] if errors else None
     if isinstance(first, Refused) and all(isinstance(error, Refused) for error in errors):
         raise first
+
+
+def raise_if_any_failed(outcomes: Sequence[Outcome]) -> None:
+    """Raise once for all that did not go well.
+
+    :raises ItemsFailed: something didn't; it has the outcomes of all.
+    """
+    if any(outcome.exit_code for outcome in outcomes):
+        raise ItemsFailed(outcomes)
+
+
+def or_raise(done: Done) -> Done:
+    """Answer what was done, where all of it went well.
+
+    :raises ItemsFailed: something didn't.
+    """
+    raise_if_any_failed(done.outcomes)
+    return done

@@ -12,7 +12,7 @@ from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word
 from snapback.core.retention import Policy
 from snapback.core.trim_plan import TrimPlan, plan_broken, plan_trim
-from snapback.errors import BrakeError, Interrupted, ItemsFailed, SnapbackError
+from snapback.errors import BrakeError, Interrupted, SnapbackError
 from snapback.runtime import Run, current
 from snapback.transfers import Transfers, transfers
 
@@ -77,9 +77,7 @@ def _or_raise(trimming: Trimming) -> Trimming:
     refused = [outcome for outcome in bad if outcome.word is Word.REFUSED]
     if refused and all(outcome.word in (Word.REFUSED, Word.BROKEN) for outcome in bad):
         raise BrakeError(refused[0].explanation)
-    if bad:
-        raise ItemsFailed(trimming.outcomes)
-    return trimming
+    return fanout.or_raise(trimming)
 
 
 def trim(

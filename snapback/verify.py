@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +17,8 @@ from snapback.core.verdicts import CORRUPT, OPAQUE, Verified, write_verdict
 from snapback.core.verify_plan import ALL, Sample, VerifyPlan, gaps, plan_verification, read_sample
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import Interrupted, ItemsFailed, LeftBehind, SnapbackError, UsageError
-from snapback.fanout import Result
+from snapback.errors import Interrupted, LeftBehind, SnapbackError, UsageError
+from snapback.fanout import Result, or_raise
 from snapback.finding import snapshot_by_id
 from snapback.helpers import Helper, helper
 from snapback.runtime import Run, current
@@ -58,7 +57,7 @@ def verify_snapshot(
 
     Source: DescribeSnapshots, CreateTags, and what a temporary instance takes.
     """
-    return _or_raise(verify_one(current().only(account), snapshot_id, region_name))
+    return or_raise(verify_one(current().only(account), snapshot_id, region_name))
 
 
 def verify_region(
@@ -77,7 +76,7 @@ def verify_region(
 
     Source: as :func:`verify_snapshot`.
     """
-    return _or_raise(verify_all(current().only(account), region_name, sample_of(sample), replicas))
+    return or_raise(verify_all(current().only(account), region_name, sample_of(sample), replicas))
 
 
 def sample_of(text: str | None) -> Sample:
@@ -256,14 +255,3 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
             "size_gib": snapshot.size_gib,
         },
     )
-
-
-def failures_of(outcomes: Iterable[Outcome]) -> int:
-    """Answer how many are corrupt, or could not be verified."""
-    return sum(bool(outcome.exit_code) for outcome in outcomes)
-
-
-def _or_raise(verification: Verification) -> Verification:
-    if failures_of(verification.outcomes):
-        raise ItemsFailed(verification.outcomes)
-    return verification

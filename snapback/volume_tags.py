@@ -12,7 +12,7 @@ from snapback.core.volume_tags import Setting, VolumeTags, plan_volume_tags, set
 from snapback.ec2.instances import all_instances, instances_by_tag
 from snapback.ec2.tags import create_tags
 from snapback.ec2.volumes import all_volumes, in_batches, volumes_of
-from snapback.errors import ApiError, Interrupted, ItemsFailed, SnapbackError, UsageError
+from snapback.errors import ApiError, Interrupted, SnapbackError, UsageError
 from snapback.runtime import Run, current
 from snapback.sets import earmark
 
@@ -47,8 +47,7 @@ def update_volumes_tags(
     """
     run = current().only(account)
     outcomes = clone_tags(run, region_name, tag_name, tag_value, all_instances, dry_run)
-    if any(outcome.exit_code for outcome in outcomes):
-        raise ItemsFailed(outcomes)
+    fanout.raise_if_any_failed(outcomes)
     return outcomes
 
 

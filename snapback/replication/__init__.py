@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from snapback.errors import ItemsFailed
+from snapback.fanout import or_raise
 from snapback.replication.engine import Options
 from snapback.replication.legs import (
     Replication,
@@ -49,9 +49,7 @@ def rsync_snapshot(
     options = replace(
         _options(run, engine, synchronously), force=force, src_inst=src_inst, dst_inst=dst_inst
     )
-    return _or_raise(
-        replicate_snapshot(run, src_region_name, snapshot_id, dst_region_name, options)
-    )
+    return or_raise(replicate_snapshot(run, src_region_name, snapshot_id, dst_region_name, options))
 
 
 def rsync_region(
@@ -83,7 +81,7 @@ def rsync_region(
     Source: DescribeSnapshots, CopySnapshot.
     """
     run = current().only(account)
-    return _or_raise(
+    return or_raise(
         replicate_region(
             run,
             src_region_name,
@@ -117,7 +115,7 @@ def rsync_all_regions(
     Source: DescribeRegions, DescribeSnapshots, CopySnapshot.
     """
     run = current().only(account)
-    return _or_raise(
+    return or_raise(
         replicate_all_regions(
             run,
             primary_backup_region,
@@ -130,9 +128,3 @@ def rsync_all_regions(
 
 def _options(run: Run, engine: str | None, synchronously: bool) -> Options:
     return Options(engine=engine or run.settings.replication.engine, synchronously=synchronously)
-
-
-def _or_raise(replication: Replication) -> Replication:
-    if any(outcome.exit_code for outcome in replication.outcomes):
-        raise ItemsFailed(replication.outcomes)
-    return replication

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from snapback.core.restore_plan import Given
-from snapback.errors import ItemsFailed
+from snapback.fanout import or_raise
 from snapback.finding import moment
 from snapback.restore.common import Restoration
 from snapback.restore.images import create_one_ami
@@ -47,7 +47,7 @@ def restore_volume(
     Source: DescribeSnapshots, DescribeInstances, CreateVolume, DescribeVolumes, AttachVolume,
     DeleteTags.
     """
-    return _or_raise(
+    return or_raise(
         restore_one_volume(
             current().only(account),
             snapshot_id,
@@ -85,7 +85,7 @@ def create_ami(
 
     Source: DescribeSnapshots, DescribeImages, RegisterImage.
     """
-    return _or_raise(
+    return or_raise(
         create_one_ami(
             current().only(account),
             snapshot_id,
@@ -128,7 +128,7 @@ def restore_instance(
     RegisterImage, DescribeImages, RunInstances, DescribeInstances, CreateTags,
     ModifyInstanceAttribute, DeleteTags, DeregisterImage.
     """
-    return _or_raise(
+    return or_raise(
         restore_one_instance(
             current().only(account),
             instance_id,
@@ -186,7 +186,7 @@ def restore_instances_by_tag(
         within=within,
         incomplete=incomplete,
     )
-    return _or_raise(
+    return or_raise(
         restore_by_tag(
             current().only(account),
             region_name,
@@ -195,9 +195,3 @@ def restore_instances_by_tag(
             security_groups=security_groups,
         )
     )
-
-
-def _or_raise(restoration: Restoration) -> Restoration:
-    if any(outcome.exit_code for outcome in restoration.outcomes):
-        raise ItemsFailed(restoration.outcomes)
-    return restoration
