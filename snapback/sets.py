@@ -42,7 +42,7 @@ def earmark(run: Run) -> Earmark:
     settings = run.settings
     return Earmark(
         exclude_tag=settings.exclude_tag,
-        first=(settings.tag_name, settings.retention_tag, "Name"),
+        first=settings.first_tags,
     )
 
 

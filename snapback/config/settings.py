@@ -140,3 +140,8 @@ class Settings(Strict):
         overrides = [override for override in self.overrides if override.matches(tags)]
         of_region = [self.regions[region]] if self.regions and region in self.regions else []
         return HostSettings.first_of([*overrides, *of_region, self.ssh, self.freeze, self.verify])
+
+    @property
+    def first_tags(self) -> tuple[str, ...]:
+        """The keys that are cloned first where not all tags find room, the most important first."""
+        return self.tag_name, self.retention_tag, "Name"

@@ -62,8 +62,7 @@ class Options:
 
 def tags_of(run: Run, step: Step) -> dict[str, str]:
     """Answer the tags that a step's replica gets."""
-    first = (run.settings.tag_name, run.settings.retention_tag, "Name")
-    return our_tags.of_replica(step.source, run.run_id, first)
+    return our_tags.of_replica(step.source, run.run_id, run.settings.first_tags)
 
 
 def kms_key_of(run: Run, destination: Place) -> str:

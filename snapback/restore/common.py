@@ -39,11 +39,6 @@ def marked(marks: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
     return {**{key: value for key, value in marks.items() if key != "Name"}, **tags}
 
 
-def first_tags(run: Run) -> tuple[str, ...]:
-    """Answer the keys that are cloned first where not all tags find room."""
-    return run.settings.tag_name, run.settings.retention_tag, "Name"
-
-
 def maps_into(
     run: Run,
     place: Place,

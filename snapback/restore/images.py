@@ -14,7 +14,7 @@ from snapback.core.outcome import Outcome, Word
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError
 from snapback.finding import moment, set_of_instance, set_of_snapshot
-from snapback.restore.common import Restoration, first_tags, in_words, outcome, word_for
+from snapback.restore.common import Restoration, in_words, outcome, word_for
 from snapback.runtime import Run
 
 
@@ -39,7 +39,7 @@ def create_one_ami(
     else:
         choice = set_of_instance(run, region_name, instance_id or "", moment(at), incomplete)
     chosen = choice.chosen
-    plan = plan_image(chosen, first_tags(run))
+    plan = plan_image(chosen, run.settings.first_tags)
     title = name or f"{chosen.instance_id} {chosen.taken_at.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
     notes = (*about(chosen, choice.passed_over), *plan.reasons)
     if plan.problems:

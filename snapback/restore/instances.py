@@ -36,7 +36,6 @@ from snapback.errors import LeftBehind, SnapbackError, UsageError
 from snapback.finding import moment, set_of_instance
 from snapback.restore.common import (
     Restoration,
-    first_tags,
     in_words,
     lender,
     maps_into,
@@ -95,7 +94,7 @@ def plan_one(
 def _plans(
     run: Run, place: Place, sets: Sequence[BackupSet], given: Given, maps: Maps
 ) -> list[InstancePlan]:
-    first = first_tags(run)
+    first = run.settings.first_tags
     wanted = [wanted_there(one, given, maps) for one in sets]
     there = look_there(run.conn(place), wanted)
     return [

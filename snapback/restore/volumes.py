@@ -17,7 +17,6 @@ from snapback.errors import SnapbackError, UsageError
 from snapback.finding import moment, snapshot_by_id, snapshot_of_volume
 from snapback.restore.common import (
     Restoration,
-    first_tags,
     in_words,
     lender,
     marked,
@@ -82,7 +81,7 @@ def _plan(
         volume_type=volume_type,
         instance=instance,
         device_name=device,
-        first=first_tags(run),
+        first=run.settings.first_tags,
     )
 
 
