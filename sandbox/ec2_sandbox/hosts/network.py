@@ -104,7 +104,12 @@ class Network:
         self._batch(f"link set {port} master switch\n")
 
     def close(self) -> None:
-        """Lets go of the namespace: its cards end, and with them the other ends."""
+        """Takes this machine's card away, and lets go of the namespace, so that the others end.
+
+        The card would end with the namespace, too, but only when the kernel gets round to it.
+        """
+        with contextlib.suppress(SandboxError):
+            run(["ip", "link", "del", self.card])
         os.close(self._namespace)
 
     def _batch(self, commands: str) -> None:
