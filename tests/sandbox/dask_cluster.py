@@ -10,9 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psutil
+from distributed import Client
 
 BIN = Path(sys.executable).parent
 PATIENCE_S = 90.0
@@ -41,6 +40,7 @@ class DaskCluster:
         wait_until(self._file.exists, "the scheduler is up")
         wait_until(lambda: self._file.read_text().endswith("}"), "its file is written")
         self.address: str = json.loads(self._file.read_text())["address"]
+        self._client = Client(self.address, set_as_default=False)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.have_workers(workers)
 
@@ -52,17 +52,11 @@ class DaskCluster:
             folder = ("--local-directory", str(self._folder))
             self.workers.append(self._begin("worker", *more, *folder, "--scheduler-file"))
 
-    def at_work_with(self, url: str) -> list[subprocess.Popen[bytes]]:
-        """The workers that are connected with a server."""
-        port = urlsplit(url).port
-        return [
-            worker
-            for worker in self.workers
-            if any(
-                one.raddr and one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED
-                for one in psutil.Process(worker.pid).net_connections()
-            )
-        ]
+    def at_work(self) -> list[subprocess.Popen[bytes]]:
+        """The workers that have something to do, as the scheduler says."""
+        busy = [address for address, tasks in self._client.processing().items() if tasks]
+        pids = set(self._client.run(os.getpid, workers=busy).values()) if busy else set()
+        return [worker for worker in self.workers if worker.pid in pids]
 
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
         """End a worker as a power failure does."""
@@ -70,6 +64,7 @@ class DaskCluster:
         worker.wait()
 
     def close(self) -> None:
+        self._client.close()
         for process in (*self.workers, *self._processes):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

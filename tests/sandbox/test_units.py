@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -137,8 +138,8 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
         )
     )
     runs.start()
-    wait_until(lambda: hangs(sandbox, name, cluster), "a call hangs, and all else is done")
-    (victim,) = cluster.at_work_with(sandbox.url)
+    wait_until(lambda: hangs(sandbox, cluster), "a call hangs, and all else is done")
+    (victim,) = cluster.at_work()
     cluster.kill(victim)
     runs.join(300)
     (there,) = ended
@@ -156,9 +157,14 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     assert len(sandbox.calls("DescribeInstances", region="us-east-1")) == 2
 
 
-def hangs(sandbox, action, cluster):
-    """Tell whether one call is under way, and only one worker is still at work."""
-    return sandbox.calls_under_way() == 1 and len(cluster.at_work_with(sandbox.url)) == 1
+def hangs(sandbox, cluster):
+    """Tell whether one call is under way, and stays so, and only one worker is still at work."""
+    return all(_hangs_now(sandbox, cluster, pause_s) for pause_s in (0, 0.5))
+
+
+def _hangs_now(sandbox, cluster, pause_s):
+    time.sleep(pause_s)
+    return sandbox.calls_under_way() == 1 and len(cluster.at_work()) == 1
 
 
 def test_a_wish_to_stop_is_heard_by_each_unit(sandbox, load, world, cluster, begin, configure):
