@@ -3,7 +3,8 @@
 Never ``--inplace`` for files: it corrupts hard links and sparse files. ``--modify-window=-1``: else
 a file that has changed within a second is taken for the same. ``-XX``: else the attributes that
 rsync itself has on files (``--fake-super``) are left out. For devices ``-I``, else some that differ
-are taken for the same.
+are taken for the same. ``--stderr=client``: else what the other side says of an error may be lost,
+for it comes on ssh's stderr, later than the status that ends ssh.
 
 Source: rsync(1).
 """
@@ -30,8 +31,9 @@ Tell = Callable[[Progress], None]
 
 TREE = ("-aHAXXS", "--numeric-ids", "--delete", "--delete-excluded", "--modify-window=-1")
 DEVICE = ("--copy-devices", "--write-devices", "--no-whole-file", "-I")
-_SAYING = ("--no-human-readable", "--info=progress2,stats2", "--outbuf=Line")
-_COMPARING = ("-n", "-c", "--no-human-readable", "--out-format=%i %n", "--outbuf=Line")
+_PLAIN = ("--no-human-readable", "--outbuf=Line", "--stderr=client")
+_SAYING = (*_PLAIN, "--info=progress2,stats2")
+_COMPARING = (*_PLAIN, "-n", "-c", "--out-format=%i %n")
 _BEAT_S = 2.0
 _END_S = 60.0
 _BROKEN_OFF_S = 15.0
@@ -202,12 +204,10 @@ def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
             line = process.read_line(_BEAT_S)
         except HostTimeout:
             continue
-        if line is None:
-            process.output(_END_S)  # says so if the connection is lost
-            return lines, -1
+        if line is None or line.startswith("STATUS "):
+            process.output(_END_S)  # until stderr is whole; says so if the connection is lost
+            return lines, int(line.split()[1]) if line else -1
         log.debug("%s: %s", step, line)
-        if line.startswith("STATUS "):
-            return lines, int(line.split()[1])
         if state := read_progress(line, step):
             last = state
         elif line:

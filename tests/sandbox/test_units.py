@@ -120,7 +120,6 @@ HANGS = {
 }
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("action", HANGS)
 def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     sandbox, load, fab, world, cluster, action
