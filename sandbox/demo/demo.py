@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import boto3
 import yaml
-from fingerprint import fingerprint
 
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
@@ -71,7 +71,9 @@ REPLICATION_STEPS = (
         0,
     ),
 )
+HOME_REGION, OTHER_REGION = "eu-west-1", "us-east-1"
 RECORD = "written just before the backup, and never synced"
+FINGERPRINT = Path(HERE, "fingerprint.py").read_text()
 MEANING = {0: "all well", 2: "critical", 3: "done; broken snapshots of ours were found"}
 
 
@@ -127,28 +129,27 @@ def consistent_backups(home: str) -> int:
         fill = f"cp -a /usr/share/zoneinfo /srv/www; echo '{RECORD}' >/srv/www/record"
         sandbox.hosts.run(web["instance_id"], fill)
         failures = max(failures, run(*CONSISTENT_STEPS[1], settings))
-        snapshot_id = snapshot_of(sandbox, "eu-west-1", "volume-id", web["volumes"]["/dev/sdf"])
-        failures = max(failures, look_into(sandbox, snapshot_id))
+        failures = max(failures, look_into(sandbox, web["volumes"]["/dev/sdf"]))
         failures = max(failures, *(run(*step, settings) for step in REPLICATION_STEPS))
-        return max(failures, compare(sandbox, snapshot_id))
+        return max(failures, restored_elsewhere(sandbox, web, settings))
 
 
-def snapshot_of(sandbox: Sandbox, region: str, name: str, value: str) -> str:
-    """Answer the one snapshot in a region that a filter lets pass."""
-    ec2 = boto3.client(
+def client(sandbox: Sandbox, region: str) -> Any:
+    """Answer boto3's client of a region of the sandbox."""
+    return boto3.client(
         "ec2",
         region_name=region,
         endpoint_url=sandbox.url,
         aws_access_key_id=sandbox.environ["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=sandbox.environ["AWS_SECRET_ACCESS_KEY"],
     )
-    mine = [{"Name": name, "Values": [value]}]
-    (snapshot,) = ec2.describe_snapshots(OwnerIds=["self"], Filters=mine)["Snapshots"]
-    return str(snapshot["SnapshotId"])
 
 
-def look_into(sandbox: Sandbox, snapshot_id: str) -> int:
-    """Show that a record is in a snapshot, without its journal being replayed."""
+def look_into(sandbox: Sandbox, volume_id: str) -> int:
+    """Show that a record is in a volume's snapshot, without its journal being replayed."""
+    mine = [{"Name": "volume-id", "Values": [volume_id]}]
+    found = client(sandbox, HOME_REGION).describe_snapshots(OwnerIds=["self"], Filters=mine)
+    (snapshot_id,) = [str(snapshot["SnapshotId"]) for snapshot in found["Snapshots"]]
     with sandbox.hosts.mounted(snapshot_id, "ro,norecovery") as folder:
         held = Path(folder, "record").read_text().strip()
     say(f"\n# In {snapshot_id} of web's /srv/www, mounted without replaying its journal:")
@@ -156,19 +157,58 @@ def look_into(sandbox: Sandbox, snapshot_id: str) -> int:
     return int(held != RECORD)
 
 
-def compare(sandbox: Sandbox, snapshot_id: str) -> int:
-    """Show that a snapshot and its replica in the other region hold the same, entry by entry."""
-    replica_id = snapshot_of(sandbox, "us-east-1", "tag:snapback:source", snapshot_id)
-    with (
-        sandbox.hosts.mounted(snapshot_id, "ro") as here,
-        sandbox.hosts.mounted(replica_id, "ro") as there,
-    ):
-        source, replica = fingerprint(here), fingerprint(there)
-    say("\n# web's /srv/www and its replica, mounted side by side, every file read:")
-    say(f"{snapshot_id} in eu-west-1: {source}")
-    say(f"{replica_id} in us-east-1: {replica}")
-    say("They are equal." if source == replica else "THEY DIFFER.")
-    return int(source != replica)
+def restored_elsewhere(sandbox: Sandbox, web: dict[str, Any], settings: dict[str, str]) -> int:
+    """Destroy an instance, restore it from its replicas, and show that its data are the same."""
+    before = fingerprint_of(sandbox, web["instance_id"])
+    destroy(sandbox, web)
+    there = client(sandbox, OTHER_REGION)
+    subnet = there.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = there.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    restore = (
+        f"fab restore_instance --instance-id {web['instance_id']} --region-name {OTHER_REGION} "
+        f"--subnet-id {subnet} --security-group-ids {group}"
+    )
+    failures = max(
+        run("What is left of it in the other region? This changes nothing.",
+            f"{restore} --dry-run", 0, settings),
+        run("Restore it there, from its replicas. No other region is called.",
+            restore, 0, settings),
+    )  # fmt: skip
+    mine = [{"Name": "tag-key", "Values": ["snapback:restored"]}]
+    found = there.describe_instances(Filters=mine)["Reservations"]
+    if failures or not found:
+        return 1
+    (restored,) = [str(one["Instances"][0]["InstanceId"]) for one in found]
+    after = fingerprint_of(sandbox, restored)
+    say("\n# /srv/www, every file read, on the instance that was and on the one that is:")
+    say(f"{web['instance_id']} in {HOME_REGION}: {before}")
+    say(f"{restored} in {OTHER_REGION}: {after}")
+    say("They are equal." if before == after else "THEY DIFFER.")
+    return int(before != after)
+
+
+def destroy(sandbox: Sandbox, web: dict[str, Any]) -> None:
+    """Terminate an instance, delete its volumes, and let its region refuse whatever is asked."""
+    say("\n# Now the worst: web is terminated, and its volumes are deleted.")
+    home = client(sandbox, HOME_REGION)
+    say(f"$ aws ec2 terminate-instances --instance-ids {web['instance_id']}")
+    home.terminate_instances(InstanceIds=[web["instance_id"]])
+    home.get_waiter("instance_terminated").wait(
+        InstanceIds=[web["instance_id"]], WaiterConfig={"Delay": 1}
+    )
+    mine = [{"Name": "volume-id", "Values": list(web["volumes"].values())}]
+    for volume in home.describe_volumes(Filters=mine)["Volumes"]:
+        say(f"$ aws ec2 delete-volume --volume-id {volume['VolumeId']}")
+        home.delete_volume(VolumeId=volume["VolumeId"])
+    sandbox.fault("*", "error", region=HOME_REGION, code="UnauthorizedOperation", count=None)
+    say(f"And from now on {HOME_REGION} refuses every call.")
+
+
+def fingerprint_of(sandbox: Sandbox, instance_id: str) -> str:
+    """Answer the fingerprint of what an instance has below /srv/www; none where it has nothing."""
+    command = ["python3", "-c", FINGERPRINT, "/srv/www"]
+    _, said, _ = sandbox.hosts.run(instance_id, command)
+    return str(said).strip() or f"nothing ({instance_id})"
 
 
 def environment(sandbox: Sandbox, home: str) -> dict[str, str]:

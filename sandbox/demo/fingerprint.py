@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,3 +41,7 @@ def fingerprint(folder: str) -> Fingerprint:
                 found.update(hashlib.sha256(path.read_bytes()).digest())
                 size += said.st_size
     return Fingerprint(entries, size, found.hexdigest())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{fingerprint(sys.argv[1])}\n")
