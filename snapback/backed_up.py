@@ -38,8 +38,7 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
         subject=plan.instance.instance_id,
         word=word,
         explanation=explanation,
-        region=plan.instance.place.region,
-        account=plan.instance.place.account,
+        place=plan.instance.place,
         facts={
             "instance": plan.instance.instance_id,
             "name": plan.instance.name,
@@ -115,6 +114,5 @@ def outcome_failed(place: Place, error: SnapbackError) -> Outcome:
         subject=str(place),
         word=word_for(error),
         explanation=str(error),
-        region=place.region,
-        account=place.account,
+        place=place,
     )

@@ -44,8 +44,7 @@ class Sight:
         try:
             return look()
         except SnapbackError as error:
-            region = self.place.region
-            self.lines.append(not_examined(check, str(self.place), str(error), region))
+            self.lines.append(not_examined(check, str(self.place), str(error), self.place))
             return None
 
 
@@ -73,7 +72,7 @@ def look_everywhere(
         if result.value:
             sights.append(result.value)
             continue
-        why = not_examined("region", str(result.item), str(result.error), result.item.region)
+        why = not_examined("region", str(result.item), str(result.error), result.item)
         sights.append(Sight(result.item, [why]))
     return sights
 

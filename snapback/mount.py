@@ -91,8 +91,7 @@ def mount(
         subject=snapshot_id,
         word=Word.DONE,
         explanation="taken down again",
-        region=snapshot.place.region,
-        account=snapshot.place.account,
+        place=snapshot.place,
         facts={"snapshot": snapshot_id, "volume": record.volume, "copied": errand.copy or None},
     )
 

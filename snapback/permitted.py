@@ -76,7 +76,7 @@ def try_tasks(
         lines.append(line)
         lacking += missing
     unread = [
-        not_examined("permissions", str(result.item.place), str(result.error))
+        not_examined("permissions", str(place := result.item.place), str(result.error), place)
         for result in results
         if result.error
     ]

@@ -121,8 +121,7 @@ def _outcome(thing: Lent, word: Word, explanation: str) -> Outcome:
         subject=thing.resource_id,
         word=word,
         explanation=explanation,
-        region=thing.place.region,
-        account=thing.place.account,
+        place=thing.place,
         facts={
             "kind": str(thing.kind),
             "run": thing.run_id,
@@ -140,6 +139,5 @@ def _unread(result: Result[Place, list[Verdict]]) -> Outcome:
         subject=str(place),
         word=word,
         explanation=str(error),
-        region=place.region,
-        account=place.account,
+        place=place,
     )

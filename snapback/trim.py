@@ -124,8 +124,7 @@ def _plans_of(
             subject=str(result.item),
             word=_word_for(result.error),
             explanation=str(result.error),
-            region=result.item.region,
-            account=result.item.account,
+            place=result.item,
         )
         for result in results
         if result.error
@@ -155,8 +154,7 @@ def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
             subject=str(place),
             word=_word_for(error),
             explanation=f"which snapshots are on their way there isn't known: {error}",
-            region=place.region,
-            account=place.account,
+            place=place,
         )
         for place, error in flying.unread.items()
         if place not in told
@@ -199,8 +197,7 @@ def _braked(plans: Sequence[TrimPlan], brake: int, dry_run: bool) -> list[Outcom
             subject=worst.timeline[1],
             word=Word.REFUSED,
             explanation=why,
-            region=place.region,
-            account=place.account,
+            place=place,
         )
     ]
 
@@ -244,8 +241,7 @@ def _kept_all(plan: TrimPlan) -> list[Outcome]:
             subject=timeline[1],
             word=Word.KEPT_ALL,
             explanation=reason,
-            region=plan.place.region,
-            account=plan.place.account,
+            place=plan.place,
         )
         for timeline, reason in sorted(reasons)
     ]
@@ -291,8 +287,7 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
         subject=snapshot.snapshot_id,
         word=word,
         explanation=explanation,
-        region=snapshot.place.region,
-        account=snapshot.place.account,
+        place=snapshot.place,
         facts={
             "snapshot": snapshot.snapshot_id,
             "region": snapshot.place.region,

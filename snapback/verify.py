@@ -141,8 +141,7 @@ def _unread(place: Place, error: SnapbackError) -> Outcome:
         subject=str(place),
         word=_word_for(error),
         explanation=str(error),
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 
@@ -227,8 +226,7 @@ def _gap(one: BackupSet) -> Outcome:
         subject=one.name,
         word=Word.FAILED,
         explanation=f"volumes are missing from the set: {one.shortcoming}",
-        region=one.place.region,
-        account=one.place.account,
+        place=one.place,
         facts={
             "set": one.set_id,
             "instance": one.instance_id,
@@ -243,8 +241,7 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
         subject=snapshot.snapshot_id,
         word=word,
         explanation=explanation,
-        region=snapshot.place.region,
-        account=snapshot.place.account,
+        place=snapshot.place,
         facts={
             "snapshot": snapshot.snapshot_id,
             "name": snapshot.tags.get("Name", ""),

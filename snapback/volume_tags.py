@@ -154,8 +154,7 @@ def _outcome(
         subject=volume.volume_id,
         word=word,
         explanation=said,
-        region=volume.place.region,
-        account=volume.place.account,
+        place=volume.place,
         facts={
             "volume": volume.volume_id,
             "instances": [instance.instance_id for instance in plan.instances],

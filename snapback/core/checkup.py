@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from snapback.core.model import Place
+from snapback.core.model import NOWHERE, Place
 
 SSH_PORT = 22
 _OTHERS = 0o077
@@ -43,12 +43,11 @@ class Line:
     level: Level
     text: str
     advice: str = ""
-    region: str = ""
-    account: str = ""
+    place: Place = NOWHERE
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def not_examined(check: str, subject: str, why: str, region: str = "") -> Line:
+def not_examined(check: str, subject: str, why: str, place: Place = NOWHERE) -> Line:
     """Answer that something could not be looked at: that is not ok."""
     return Line(
         check=check,
@@ -56,7 +55,7 @@ def not_examined(check: str, subject: str, why: str, region: str = "") -> Line:
         level=Level.WARNING,
         text=f"not examined: {why}",
         advice="allow doctor to read it: its policy is docs/reference/iam/doctor.json",
-        region=region,
+        place=place,
     )
 
 
@@ -126,8 +125,7 @@ def judge_region(place: Place, enabled: Collection[str] | None, *, is_unused: bo
         level=level,
         text=text,
         advice=advice,
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 
@@ -156,8 +154,7 @@ def judge_image(place: Place, image: str, problem: str) -> Line:
         level=Level.FAILURE if problem else Level.OK,
         text=problem or image,
         advice="see temporary.image_name, image_owner and architecture" if problem else "",
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 
@@ -169,8 +166,7 @@ def judge_subnets(place: Place, zones: Sequence[str], problem: str) -> Line:
         level=Level.FAILURE if problem else Level.OK,
         text=problem or f"{len(zones)} to try, in {', '.join(sorted(set(zones)))}",
         advice="name some in temporary.subnets" if problem else "",
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 
@@ -220,8 +216,7 @@ def judge_groups(
         level=level,
         text=text,
         advice=advice,
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 
@@ -243,7 +238,6 @@ def judge_encryption(place: Place, by_default: bool, key: str, configured: str) 
         "role use it, or what is copied ends in error"
         if theirs
         else "",
-        region=place.region,
-        account=place.account,
+        place=place,
         facts={"encrypted_by_default": by_default, "key": key},
     )

@@ -65,8 +65,7 @@ def judge_bin(place: Place, rules: Sequence[Rule], tags: Tags) -> Line:
         level=level,
         text=text,
         advice=advice,
-        region=place.region,
-        account=place.account,
+        place=place,
         facts={"days": days},
     )
 

@@ -51,8 +51,7 @@ def judge_host(instance: Instance, facts: HostFacts) -> list[Line]:
             level=level,
             text=text,
             advice=advice,
-            region=instance.place.region,
-            account=instance.place.account,
+            place=instance.place,
             facts={"name": instance.name, **more},
         )
 

@@ -26,6 +26,10 @@ class Place:
         return ":".join(filter(None, (self.account, self.region)))
 
 
+NOWHERE = Place("")
+"""Of what is in no region."""
+
+
 class Consistency(IntEnum):
     """How good the data in a snapshot are; more is better.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from snapback.core.model import Place
+from snapback.core.model import NOWHERE, Place
 
 
 class Word(Enum):
@@ -62,22 +62,15 @@ class Outcome:
     :ivar subject: the item, as people call it: an instance, a snapshot, a region.
     :ivar word: what became of it.
     :ivar explanation: why, in words; empty where the word says it all.
-    :ivar region: where.
-    :ivar account: in which account, where some are configured.
+    :ivar place: where.
     :ivar facts: what else is known, for the table and for ``--json``; values are JSON's.
     """
 
     subject: str
     word: Word
     explanation: str = ""
-    region: str = ""
-    account: str = ""
+    place: Place = NOWHERE
     facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def place(self) -> Place:
-        """Where: region and account."""
-        return Place(self.region, self.account)
 
     @property
     def exit_code(self) -> int:

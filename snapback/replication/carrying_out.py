@@ -215,8 +215,7 @@ def _broken(replica: Snapshot, plan: ReplicationPlan) -> Outcome:
         word=Word.FAILED,
         explanation=f"an earlier replica ended in error: {why}; it doesn't count, and "
         "delete_broken_snapshots deletes it",
-        region=plan.destination.region,
-        account=plan.destination.account,
+        place=plan.destination,
         facts=facts_of(Step(source=replica, destination=plan.destination), replica)
         | {"source": replica.source_id, "source_region": plan.source.region},
     )
@@ -246,8 +245,7 @@ def _outcome(step: Step, word: Word, explanation: str, replica: Snapshot | None 
         subject=step.source.snapshot_id,
         word=word,
         explanation=explanation,
-        region=step.destination.region,
-        account=step.destination.account,
+        place=step.destination,
         facts=facts_of(step, replica),
     )
 

@@ -146,8 +146,7 @@ def _give_back(run: Run, claim: Claim, left: list[Outcome]) -> None:
                 subject=claim.step.source.snapshot_id,
                 word=Word.LEFT_BEHIND,
                 explanation=f"{why}; delete it, or it holds up to {claim.life} more",
-                region=place.region,
-                account=place.account,
+                place=place,
                 facts={"source_region": claim.step.source.place.region},
             )
         )

@@ -224,8 +224,7 @@ def _leg_failed(leg: Leg, error: SnapbackError) -> Outcome:
         subject=str(leg),
         word=word_for(error),
         explanation=str(error),
-        region=leg.destination.region,
-        account=leg.destination.account,
+        place=leg.destination,
         facts={"source_region": leg.source.region},
     )
 

@@ -10,7 +10,7 @@ from snapback.report.report import Column, Report, count, fact, in_words
 COLUMNS = (
     Column("instance", lambda outcome: outcome.subject),
     Column("name", fact("name")),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("volumes", count("volumes")),
     Column("snapshots", fact("snapshots")),
     Column(

@@ -36,8 +36,7 @@ def _outcome(line: Line) -> Outcome:
         subject=line.subject,
         word=WORDS[line.level],
         explanation=f"{line.text}: {line.advice}" if line.advice else line.text,
-        region=line.region,
-        account=line.account,
+        place=line.place,
         facts={"check": line.check, "found": line.text, "advice": line.advice, **line.facts},
     )
 

@@ -23,8 +23,7 @@ def move_report(source: Side, destination: Side, moved: Moved | None) -> Report:
         subject=str(destination),
         word=Word.DONE if moved else Word.WOULD,
         explanation=moved.how if moved else "",
-        region=destination.volume.place.region,
-        account=destination.volume.place.account,
+        place=destination.volume.place,
         facts={
             "source": str(source),
             "source_region": source.volume.place.region,

@@ -19,7 +19,7 @@ COLUMNS = (
     Column("taken", lambda outcome: str(outcome.facts.get("taken_at", ""))[:16]),
     Column("GiB", fact("size_gib")),
     Column("from", fact("source_region")),
-    Column("to", lambda outcome: outcome.region),
+    Column("to", lambda outcome: outcome.place.region),
     Column("replica", lambda outcome: str(outcome.facts.get("replica") or "")),
     Column("outcome", in_words),
 )

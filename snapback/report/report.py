@@ -18,7 +18,7 @@ class Column:
     cell: Callable[[Outcome], str]
 
 
-ACCOUNT = Column("account", lambda outcome: outcome.account)
+ACCOUNT = Column("account", lambda outcome: outcome.place.account)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Report:
     @property
     def shown(self) -> tuple[Column, ...]:
         """The columns of the table: that of the accounts first, where any is named."""
-        named = any(outcome.account for outcome in self.outcomes)
+        named = any(outcome.place.account for outcome in self.outcomes)
         return (ACCOUNT, *self.columns) if named and self.columns else tuple(self.columns)
 
     @property
@@ -80,8 +80,8 @@ def document(
             "outcome": outcome.word.text,
             "explanation": outcome.explanation,
             "subject": outcome.subject,
-            "region": outcome.region,
-            "account": outcome.account,
+            "region": outcome.place.region,
+            "account": outcome.place.account,
             **outcome.facts,
         }
         for outcome in (report.outcomes if report else ())

@@ -10,7 +10,7 @@ COLUMNS = (
     Column("name", fact("name")),
     Column("as of", lambda outcome: str(outcome.facts.get("taken_at", ""))[:16]),
     Column("GiB", fact("size_gib")),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("restored", lambda outcome: str(outcome.facts.get("made") or "")),
     Column("outcome", in_words),
 )

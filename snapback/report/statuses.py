@@ -25,7 +25,7 @@ NAGIOS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UN
 MOST_NAMED = 5
 
 _COLUMNS = (
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("instance", fact("instance")),
     Column("name", fact("name")),
     Column("volume", fact("volume")),
@@ -152,8 +152,7 @@ def _outcome(judged: Judged) -> Outcome:
         subject=history.volume_id,
         word=word,
         explanation=explanation,
-        region=history.place.region,
-        account=history.place.account,
+        place=history.place,
         facts=facts_of(history),
     )
 
@@ -235,8 +234,7 @@ def _bare(instance: Any) -> Outcome:
         subject=instance.instance_id,
         word=WORDS[finding.severity],
         explanation=finding.text,
-        region=instance.place.region,
-        account=instance.place.account,
+        place=instance.place,
         facts={
             "instance": instance.instance_id,
             "name": instance.name,
@@ -258,8 +256,7 @@ def _orphans(status: Status) -> list[Outcome]:
                 word=Word.OK,
                 explanation=f"{many(len(here), 'volume')} gone: {many(len(snapshots), 'snapshot')} "
                 f"and replicas left, {size} GiB at most",
-                region=place.region,
-                account=place.account,
+                place=place,
                 facts={
                     "standing": Standing.ORPHAN.value,
                     "volumes": sorted(h.volume_id for h in here),
@@ -282,8 +279,7 @@ def _temporary(one: Temporary) -> Outcome:
         subject=thing.resource_id,
         word=Word.WARNING if one.has_expired else Word.OK,
         explanation=one.about,
-        region=thing.place.region,
-        account=thing.place.account,
+        place=thing.place,
         facts={
             "temporary": thing.resource_id,
             "run_id": thing.run_id,
@@ -297,8 +293,7 @@ def _unread(place: Place, why: str) -> Outcome:
         subject=str(place),
         word=Word.FAILED,
         explanation=why,
-        region=place.region,
-        account=place.account,
+        place=place,
     )
 
 

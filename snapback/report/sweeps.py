@@ -10,7 +10,7 @@ from snapback.report.report import Column, Report, fact, in_words
 COLUMNS = (
     Column("thing", lambda outcome: outcome.subject),
     Column("kind", fact("kind")),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("outcome", in_words),
 )
 

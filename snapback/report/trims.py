@@ -9,7 +9,7 @@ from snapback.trim import Trimming
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("volume", fact("volume")),
     Column("taken", lambda outcome: str(outcome.facts.get("taken_at", ""))[:16]),
     Column("GiB", fact("size_gib")),

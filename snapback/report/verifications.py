@@ -13,7 +13,7 @@ COLUMNS = (
     Column("device", fact("device")),
     Column("taken", lambda outcome: str(outcome.facts.get("taken_at", ""))[:16]),
     Column("GiB", fact("size_gib")),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("outcome", in_words),
 )
 

@@ -9,7 +9,7 @@ from snapback.report.report import Column, Report, fact, in_words
 
 COLUMNS = (
     Column("volume", lambda outcome: outcome.subject),
-    Column("region", lambda outcome: outcome.region),
+    Column("region", lambda outcome: outcome.place.region),
     Column("instance", fact("instances")),
     Column("name", fact("name")),
     Column("outcome", in_words),

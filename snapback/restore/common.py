@@ -71,8 +71,7 @@ def outcome(
         subject=subject,
         word=word,
         explanation=explanation,
-        region=place.region,
-        account=place.account,
+        place=place,
         facts=dict(facts),
     )
 

@@ -211,5 +211,7 @@ def _check_tasks(loaded: Loaded) -> None:
 def _log(outcome: Outcome) -> None:
     """Write down what became of an item."""
     level = _LEVELS.get(outcome.word, logging.ERROR if outcome.exit_code else logging.INFO)
-    with about(account=outcome.account, region=outcome.region, resource=outcome.subject):
+    with about(
+        account=outcome.place.account, region=outcome.place.region, resource=outcome.subject
+    ):
         log.log(level, "%s", in_words(outcome), extra={"shown": True})

@@ -374,7 +374,7 @@ def test_the_helpers_know_accounts(sandbox, fleets, accounts, begin):
         (taken,) = backup_instance("us-east-1", toy["instance_id"])
         assert taken.place.account == "test"
         outcomes = backup_instances_by_tag(account="prod")
-        assert {outcome.account for outcome in outcomes} == {"prod"}
+        assert {outcome.place.account for outcome in outcomes} == {"prod"}
         assert {p.place.account for p in trim_snapshots(dry_run=True, account="test").plans} == {
             "test"
         }
@@ -387,7 +387,7 @@ def test_one_closed_account_raises_with_all_outcomes(sandbox, three, accounts, b
     with runtime.use(begin(accounts)):
         with pytest.raises(ItemsFailed) as raised:
             backup_instances_by_tag()
-        assert sorted(outcome.account for outcome in raised.value.outcomes) == [
+        assert sorted(outcome.place.account for outcome in raised.value.outcomes) == [
             "ops", "prod", "test",
         ]  # fmt: skip
         with pytest.raises(CredentialsError):

@@ -73,7 +73,7 @@ def test_what_only_looks_like_a_key_is_judged_without_a_traceback() -> None:
 
 def test_regions_are_enabled_or_not_or_it_can_not_be_told() -> None:
     line = checkup.judge_region(Place("a", "prod"), {"a"}, is_unused=True)
-    assert (line.subject, line.region, line.level) == ("prod:a", "a", Level.OK)
+    assert (line.subject, line.place.region, line.level) == ("prod:a", "a", Level.OK)
     assert "nothing of ours" in line.text
     assert checkup.judge_region(Place("b"), {"a"}, is_unused=False).level is Level.FAILURE
     assert checkup.judge_region(Place("a"), None, is_unused=False).level is Level.WARNING
