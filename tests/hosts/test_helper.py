@@ -53,6 +53,7 @@ def test_a_helper_works_and_leaves_nothing(real_run, sandbox, world):
         let_in = {r["CidrIp"] for rule in group["IpPermissions"] for r in rule["IpRanges"]}
         assert let_in == {"203.0.113.7/32", "198.51.100.9/32"}
         wait_until(lambda: "finished" in console(real_run, one), "the end of cloud-init")
+        one.host.sudo(["test", "-s", "/etc/udev/rules.d/69-lvm.rules"])
         first, left = ends_at(one), expiry(world)
         one.host.sudo(["sleep", "1.1"])
         renew(one)

@@ -10,6 +10,7 @@ from snapback.core.record import describe, parse
 from tests.hosts.replicas import DATA, LEG, ROOT, replicas, web
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.replicas import EAST, SOUTH, WEST
+from tests.sandbox.test_restore import into
 
 MORE = {**DATA, "device": "/dev/sdg", "mount_point": "/more", "filesystem": "xfs"}
 
@@ -125,11 +126,57 @@ def test_instances_of_ones_own_serve_and_stay_as_they_are(lay_out, sandbox, worl
     fleet.demand(1)
 
 
-def test_one_pair_serves_many_volumes_several_at_a_time(lay_out, sandbox, world):
-    more = [{**MORE, "device": f"/dev/sd{x}", "mount_point": f"/more-{x}"} for x in "ghij"]
-    fleet = lay_out(us_east_1=[web(*more)])
+GPT = {"device": "/dev/sda1", "size": 2, "partitioned": True}
+BTRFS = {**DATA, "device": "/dev/sdh", "mount_point": "/btrfs", "filesystem": "btrfs"}
+LVM = {"device": "/dev/sdi", "size": 1}
+# The label that pvcreate wrote: there is no device-mapper here to do more with it.
+WRITE = r"""
+for folder in /etc/it\'s /data /more /btrfs; do
+    mkdir -p $folder; echo $folder >$folder/"a b"; ln $folder/"a b" $folder/hard
+done
+base64 -d <<END | gunzip | dd of=/dev/nvme4n1 seek=1 status=none
+H4sIAAAAAAACA/NxdHL18fdzZWSAAGWlXQcVgLRPmK+RgoGBYZl3WWBOlXeaW1pguGGAoZuXsZNjqZGXf5S/p0F6UpIRUCkL
+RKcAA14Ak/7Aj1WaCYgZGUYBvQEA0HhduQACAAA=
+END
+head -c 9M /dev/urandom | dd of=/dev/nvme4n1 bs=1M seek=64 conv=fsync status=none
+sync
+"""
+TELL = r"""
+findmnt -no SOURCE /; sfdisk --dump /dev/nvme0n1
+blkid -p -s TYPE -s UUID /dev/nvme[0-4]n1*
+for folder in /etc /data /more /btrfs; do cd $folder || exit
+    find . -printf '%P %y %m %U %G %n %l\n' | sort; sha256sum */"a b" "a b" 2>/dev/null
+done
+head -c 100M /dev/nvme4n1 | sha256sum
+"""
+NOT_KNOWN = "; ".join(f"{number} by blocks (nothing known on it)" for number in (14, 15))
+
+
+def test_an_instance_with_volumes_of_all_kinds_is_replicated_and_boots(lay_out, sandbox, world):
+    """One pair of helpers serves all volumes, several at a time; what they made then boots."""
+    volumes = [GPT, DATA, MORE, BTRFS, LVM]
+    fleet = lay_out(settings=into(world), us_east_1=[instance("web", volumes=volumes)])
+    fleet.shell(WRITE)
+    holds = fleet.shell(TELL)
     fleet.back_up()
-    ended = fleet.fab(*LEG)
+    ended = fleet.fab(*LEG, "--json")
     assert ended.code == 0, ended.err
+    assert sorted(item["how"] for item in ended.document["items"]) == [
+        "btrfs by rsync (made anew)",
+        "by blocks (LVM2_member on it)",
+        "ext4 by rsync (made anew)",
+        "gpt; 1 ext4 by rsync (made anew); " + NOT_KNOWN,
+        "xfs by rsync (made anew)",
+    ]
     assert len(sandbox.calls("RunInstances")) == 2
     fleet.demand(5)
+    web_id = fleet.ids[EAST]["web"]["instance_id"]
+    world.ec2().terminate_instances(InstanceIds=[web_id])
+    restored = fleet.fab(
+        "restore_instance", "--instance-id", web_id, "--region-name", WEST, "--json"
+    )
+    assert restored.code == 0, restored.err
+    code, said, complaint = sandbox.hosts.run(restored.document["items"][0]["made"], TELL)
+    assert code == 0, complaint
+    assert said == holds
+    assert said.startswith("/dev/nvme0n1p1\n")
