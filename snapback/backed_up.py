@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from snapback.core.freeze_plan import FreezePlan
 from snapback.core.model import Instance, Place
-from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import Outcome, Word, word_for
 from snapback.core.set_plan import SetPlan
 from snapback.errors import SnapbackError, VolumesBusy, in_the_way
 from snapback.ssh.freeze import Terms
-from snapback.taking import Taken, word_for
+from snapback.taking import Taken
 
 
 def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) -> Outcome:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from snapback import fanout
 from snapback.core.model import Place, Volume
+from snapback.core.pauses import growing
 from snapback.core.room import full
 from snapback.ec2.snapshots import snapshots_of
 from snapback.errors import ApiError, Interrupted, SnapbackError, VolumesBusy
@@ -106,10 +107,11 @@ def take_all(
 def _pauses(run: Run) -> Iterator[float]:
     """Answer how long to wait each time, growing, until the time for a snapshot is over."""
     deadline = run.clock() + 60 * run.settings.minutes_for_snap
-    pause_s = FIRST_PAUSE_S
-    while (left_s := deadline - run.clock()) > 0:
+    for pause_s in growing(FIRST_PAUSE_S, LONGEST_PAUSE_S):
+        left_s = deadline - run.clock()
+        if left_s <= 0:
+            return
         yield min(pause_s, left_s)
-        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 def _with_room(run: Run, place: Place, waiting: Mapping[int, VolumesBusy]) -> list[int]:

@@ -12,14 +12,13 @@ from snapback import audit, room
 from snapback.consistency import Order, Still, found_again, take
 from snapback.core import tags as our_tags
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Word
+from snapback.core.pauses import growing
 from snapback.core.set_plan import SetPlan, renewed, without
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
     Interrupted,
-    LeftFrozen,
     SnapbackError,
     SnapshotFailed,
     SnapshotTimeout,
@@ -30,8 +29,6 @@ from snapback.runtime import Run
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,7 @@ def see_through(run: Run, place: Place, taken: Sequence[Taken]) -> list[Taken]:
         (nothing is deleted then), :class:`~snapback.errors.Interrupted` for one not waited for.
     """
     watches = [_Watch(run, one) for one in taken]
-    pause_s = FIRST_PAUSE_S
+    pauses = growing()
     try:
         while waiting := [watch for watch in watches if not watch.over]:
             ids = [s.snapshot_id for watch in waiting for s in watch.taken.snapshots]
@@ -194,8 +191,7 @@ def see_through(run: Run, place: Place, taken: Sequence[Taken]) -> list[Taken]:
             for watch in waiting:
                 watch.look(seen)
             if not all(watch.over for watch in waiting):
-                run.pause(pause_s)
-                pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+                run.pause(next(pauses))
     except SnapbackError as error:
         for watch in watches:
             if not watch.over:
@@ -265,13 +261,3 @@ class _Watch:
             self._begin(self.taken.again())
         except SnapbackError as error:
             self.end(SnapshotFailed(f"{why}; and then: {error}"))
-
-
-def word_for(error: SnapbackError) -> Word:
-    """Answer the word for what became of an item that an error ended."""
-    if isinstance(error, Interrupted):
-        return Word.NOT_DONE
-    if isinstance(error, LeftFrozen):
-        return Word.LEFT_FROZEN
-    late = isinstance(error, SnapshotTimeout | VolumesBusy)
-    return Word.TIMED_OUT if late else Word.FAILED

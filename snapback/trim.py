@@ -9,10 +9,10 @@ from functools import partial
 from snapback import audit, fanout, units
 from snapback.catalog import all_snapshots, protection_of
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import Outcome, Word, word_for
 from snapback.core.retention import Policy
 from snapback.core.trim_plan import TrimPlan, plan_broken, plan_trim
-from snapback.errors import BrakeError, Interrupted, SnapbackError
+from snapback.errors import BrakeError, SnapbackError
 from snapback.runtime import Run, current
 from snapback.transfers import Transfers, transfers
 
@@ -122,7 +122,7 @@ def _plans_of(
     failures = [
         Outcome(
             subject=str(result.item),
-            word=_word_for(result.error),
+            word=word_for(result.error),
             explanation=str(result.error),
             place=result.item,
         )
@@ -152,7 +152,7 @@ def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
     return [
         Outcome(
             subject=str(place),
-            word=_word_for(error),
+            word=word_for(error),
             explanation=f"which snapshots are on their way there isn't known: {error}",
             place=place,
         )
@@ -274,7 +274,7 @@ def _deleted(
     doomed: _Doomed, done: tuple[Word, str] | None, error: SnapbackError | None
 ) -> Outcome:
     if error or not done:
-        return _outcome(doomed.snapshot, _word_for(error), str(error))
+        return _outcome(doomed.snapshot, word_for(error), str(error))
     word, explanation = done
     if doomed.broken:
         return _outcome(doomed.snapshot, Word.BROKEN, f"{word}: {doomed.reasons[0]}")
@@ -296,7 +296,3 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
             "size_gib": snapshot.size_gib,
         },
     )
-
-
-def _word_for(error: SnapbackError | None) -> Word:
-    return Word.NOT_DONE if isinstance(error, Interrupted) else Word.FAILED

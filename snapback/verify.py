@@ -12,12 +12,12 @@ from snapback.core.backup_sets import BackupSet, unfit
 from snapback.core.examination import judge
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import Outcome, Word, word_for
 from snapback.core.verdicts import CORRUPT, OPAQUE, Verified, write_verdict
 from snapback.core.verify_plan import ALL, Sample, VerifyPlan, gaps, plan_verification, read_sample
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import Interrupted, LeftBehind, SnapbackError, UsageError
+from snapback.errors import LeftBehind, SnapbackError, UsageError
 from snapback.fanout import Result, or_raise
 from snapback.finding import snapshot_by_id
 from snapback.helpers import Helper, helper
@@ -139,7 +139,7 @@ def verify_all(
 def _unread(place: Place, error: SnapbackError) -> Outcome:
     return Outcome(
         subject=str(place),
-        word=_word_for(error),
+        word=word_for(error),
         explanation=str(error),
         place=place,
     )
@@ -211,14 +211,8 @@ def _how(run: Run, snapshot: Snapshot) -> str:
 def _became(result: Result[Snapshot, Verified]) -> Outcome:
     if result.value is None:
         error = result.error or SnapbackError("nothing came of it")
-        return _outcome(result.item, _word_for(error), f"not verified: {error}")
+        return _outcome(result.item, word_for(error), f"not verified: {error}")
     return _outcome(result.item, _WORDS.get(result.value.word, Word.OK), result.value.evidence)
-
-
-def _word_for(error: SnapbackError) -> Word:
-    if isinstance(error, LeftBehind):
-        return Word.LEFT_BEHIND
-    return Word.NOT_DONE if isinstance(error, Interrupted) else Word.FAILED
 
 
 def _gap(one: BackupSet) -> Outcome:

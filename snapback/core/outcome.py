@@ -11,6 +11,16 @@ from enum import Enum
 from typing import Any
 
 from snapback.core.model import NOWHERE, Place
+from snapback.errors import (
+    AlreadyReplicated,
+    BeingReplicated,
+    Interrupted,
+    LeftBehind,
+    LeftFrozen,
+    SnapbackError,
+    SnapshotTimeout,
+    VolumesBusy,
+)
 
 
 class Word(Enum):
@@ -76,3 +86,19 @@ class Outcome:
     def exit_code(self) -> int:
         """This outcome's part in the exit code."""
         return self.word.exit_code
+
+
+_WORDS: dict[type[SnapbackError], Word] = {
+    AlreadyReplicated: Word.ALREADY_REPLICATED,
+    BeingReplicated: Word.BEING_REPLICATED,
+    Interrupted: Word.NOT_DONE,
+    LeftBehind: Word.LEFT_BEHIND,
+    LeftFrozen: Word.LEFT_FROZEN,
+    SnapshotTimeout: Word.TIMED_OUT,
+    VolumesBusy: Word.TIMED_OUT,
+}
+
+
+def word_for(error: SnapbackError | None) -> Word:
+    """Answer the word for what became of an item that an error ended."""
+    return next((word for kind, word in _WORDS.items() if isinstance(error, kind)), Word.FAILED)

@@ -10,12 +10,10 @@ from typing import Any
 
 from snapback.core.lent import Kind, Lent
 from snapback.core.model import Place
+from snapback.core.pauses import growing
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
 from snapback.errors import ApiError, SnapbackError
-
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
 
 _GONE = {
     "InvalidAMIID.NotFound",
@@ -33,11 +31,12 @@ Sleep = Callable[[float], None]
 
 def pauses(total_s: float) -> Iterator[float]:
     """Answer pauses that grow, and come to so many seconds in all."""
-    pause_s, left_s = FIRST_PAUSE_S, total_s
-    while left_s > 0:
+    left_s = total_s
+    for pause_s in growing():
+        if left_s <= 0:
+            return
         yield min(pause_s, left_s)
         left_s -= pause_s
-        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
 
 def lent_things(

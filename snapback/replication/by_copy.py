@@ -19,6 +19,7 @@ from snapback.core import tags as our_tags
 from snapback.core.lacking import Step
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome
+from snapback.core.pauses import growing
 from snapback.ec2.snapshots import Copy, copy_surely
 from snapback.errors import ApiError, SnapshotTimeout, UsageError
 from snapback.replication.claims import refuse_if_there
@@ -75,7 +76,7 @@ class CopyEngine:
         copy = _copy_of(run, step)
         if run.now(step.destination) - self._opened_at > FRESH:
             refuse_if_there(run, step, self._force)
-        pause_s = FIRST_PAUSE_S
+        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 copy_id = copy_surely(run.conn(step.destination), copy, run.patience)
@@ -86,8 +87,7 @@ class CopyEngine:
                     raise
                 self._give_up_if_late(run, step.destination, error)
             log.info("%s: %s: waiting", step.source.snapshot_id, TOO_MANY)
-            run.pause(pause_s)
-            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+            run.pause(next(pauses))
             refuse_if_there(run, step, self._force)
 
     def _give_up_if_late(self, run: Run, destination: Place, error: ApiError) -> None:

@@ -13,12 +13,10 @@ from datetime import timedelta
 from snapback import fanout
 from snapback.core.lacking import Identity, ReplicationPlan, Step, Waiting
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import Outcome, Word, word_for
+from snapback.core.pauses import growing
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.errors import (
-    AlreadyReplicated,
-    BeingReplicated,
-    Interrupted,
     SnapbackError,
     SnapshotTimeout,
 )
@@ -27,15 +25,6 @@ from snapback.runtime import Run
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
-
-_WORDS = {
-    AlreadyReplicated: Word.ALREADY_REPLICATED,
-    BeingReplicated: Word.BEING_REPLICATED,
-    Interrupted: Word.NOT_DONE,
-    SnapshotTimeout: Word.TIMED_OUT,
-}
 
 Replicated = fanout.Result[Step, Snapshot]
 
@@ -100,7 +89,7 @@ class _Coming:
         place, minutes = self._plan.source, self._run.settings.minutes_for_snap
         deadline = self._run.now(place) + timedelta(minutes=minutes)
         left = list(waiting)
-        pause_s = FIRST_PAUSE_S
+        pauses = growing()
         while left:
             ids = [step.source.snapshot_id for one in left for step in one.pending]
             seen = snapshots_by_id(self._run.conn(place), place, ids)
@@ -112,8 +101,7 @@ class _Coming:
                     left.remove(one)
                     yield one, steps
             if left:
-                self._run.pause(pause_s)
-                pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+                self._run.pause(next(pauses))
 
     def _look(self, one: Waiting, seen: dict[str, Snapshot], late: bool) -> Sequence[Step] | None:
         """Answer what is to be done of a set now, or ``None`` to go on waiting."""
@@ -151,7 +139,7 @@ def _watch(
     """
     seen = {snapshot.snapshot_id: snapshot for snapshot in made}
     deadline = run.now(place) + timedelta(minutes=run.settings.minutes_for_snap)
-    pause_s = FIRST_PAUSE_S
+    pauses = growing()
     try:
         while pending := [s.snapshot_id for s in seen.values() if s.state == "pending"]:
             seen |= snapshots_by_id(run.conn(place), place, pending)
@@ -159,16 +147,10 @@ def _watch(
             still = any(snapshot.state == "pending" for snapshot in seen.values())
             if not synchronously or not still or run.now(place) >= deadline:
                 break
-            run.pause(pause_s)
-            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+            run.pause(next(pauses))
     except SnapbackError as error:
         return seen, error
     return seen, None
-
-
-def word_for(error: SnapbackError) -> Word:
-    """Answer the word for what became of a snapshot that an error ended."""
-    return next((word for kind, word in _WORDS.items() if isinstance(error, kind)), Word.FAILED)
 
 
 def _became(

@@ -9,13 +9,13 @@ from snapback import fanout
 from snapback.catalog import view_of, what_is_lacking
 from snapback.core.lacking import Known, ReplicationPlan, Waiting
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import Outcome, Word, word_for
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import check_id, snapshots_by_id
 from snapback.errors import SnapbackError, UsageError
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.by_rsync import open_rsync_engine
-from snapback.replication.carrying_out import carry_out, word_for, would
+from snapback.replication.carrying_out import carry_out, would
 from snapback.replication.engine import Opener, Options
 from snapback.runtime import Run
 from snapback.sweep import sweep_places

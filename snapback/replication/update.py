@@ -14,6 +14,7 @@ from snapback.core import record
 from snapback.core.lacking import Step
 from snapback.core.model import Snapshot, Volume
 from snapback.core.outcome import Outcome
+from snapback.core.pauses import growing
 from snapback.core.retention import Protection, protections
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely, snapshots_by_id
@@ -28,8 +29,6 @@ from snapback.ssh.host import Host
 log = logging.getLogger(__name__)
 
 UNMOUNT_S = 600.0
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 15.0
 
 
 def update_snap(
@@ -176,7 +175,7 @@ def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
     """
     place, minutes = snapshot.place, run.settings.minutes_for_snap
     deadline = run.now(place) + timedelta(minutes=minutes)
-    pause_s = FIRST_PAUSE_S
+    pauses = growing()
     while True:
         seen = snapshots_by_id(run.conn(place), place, [snapshot.snapshot_id])
         now = seen.get(snapshot.snapshot_id, snapshot)
@@ -186,8 +185,7 @@ def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
             raise SnapshotFailed(f"{now.snapshot_id} ended in error: {now.state_message}")
         if run.now(place) >= deadline:
             raise SnapshotTimeout(f"{now.snapshot_id} is still pending after {minutes:g} minutes")
-        run.pause(pause_s)
-        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+        run.pause(next(pauses))
 
 
 def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from snapback.core.model import Place
 from snapback.core.outcome import Outcome, Word
+from snapback.core.outcome import word_for as usual_word_for
 from snapback.core.restore_plan import Maps
 from snapback.ec2.temporary import Lender
-from snapback.errors import Interrupted, LeftBehind, Refused, SnapbackError
+from snapback.errors import Refused, SnapbackError
 from snapback.runtime import Run
 from snapback.sweep import lender_at
 
@@ -55,12 +56,8 @@ def maps_into(
 
 
 def word_for(error: SnapbackError) -> Word:
-    """Answer the word for what an error ended."""
-    if isinstance(error, Interrupted):
-        return Word.NOT_DONE
-    if isinstance(error, LeftBehind):
-        return Word.LEFT_BEHIND
-    return Word.REFUSED if isinstance(error, Refused) else Word.FAILED
+    """Answer the word for what became of a restore that an error ended: it may be refused."""
+    return Word.REFUSED if isinstance(error, Refused) else usual_word_for(error)
 
 
 def outcome(

@@ -12,6 +12,7 @@ from snapback.core.cloud_config import drill_config
 from snapback.core.lent import Kind
 from snapback.core.model import Instance
 from snapback.core.outcome import Outcome, Word
+from snapback.core.pauses import growing
 from snapback.core.restore_plan import InstancePlan
 from snapback.ec2.instances import console_output
 from snapback.ec2.launching import wait_until_running
@@ -25,8 +26,6 @@ from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import Key, new_key
 from snapback.sweep import lender_at
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 15.0
 MARGIN_MINUTES = 30
 LONGEST_CONSOLE = 300
 
@@ -112,7 +111,7 @@ def _wait_for_checks(run: Run, conn: Any, instance: Instance) -> None:
     :raises SnapbackError: they aren't in time, or fail.
     """
     minutes = run.settings.restore.drill_minutes
-    deadline, pause_s = run.clock() + 60 * minutes, FIRST_PAUSE_S
+    deadline, pauses = run.clock() + 60 * minutes, growing()
     while True:
         system, itself = status_checks(conn, instance.instance_id)
         if system == itself == "ok":
@@ -125,8 +124,7 @@ def _wait_for_checks(run: Run, conn: Any, instance: Instance) -> None:
                 f"{f' after {minutes} minutes' if late else ''}; its console ends with: "
                 f"{_console(conn, instance)}"
             )
-        run.pause(pause_s)
-        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+        run.pause(next(pauses))
 
 
 def _console(conn: Any, instance: Instance) -> str:
