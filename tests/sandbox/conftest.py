@@ -19,10 +19,11 @@ import yaml
 from ec2_sandbox import Sandbox, launch
 
 from snapback import config, runtime
-from tests.sandbox.warm_fab import ROOT, WarmFab
+from tests.sandbox.warm_fab import ROOT, WarmFab, share_what_botocore_reads
 
 BIN = Path(sys.executable).parent
 REGIONS = ("ap-southeast-1", "eu-west-1", "us-east-1")
+share_what_botocore_reads()
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,32 @@
 """The real ``fab``, run many times: each a process of its own, forked off one that has loaded it.
 
 Most of what a short run takes is to load Fabric, boto3 and pydantic, and the tests run hundreds.
-What the first load brings along is tested apart, with the program itself: see test_program.
+What the first load brings along, and Python's own end, is tested apart, with the program itself:
+see test_program.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
+
+import botocore.session
+from botocore.loaders import create_loader
 
 ROOT = Path(__file__).resolve().parents[2]
+ANY = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
 
 
 class WarmFab:
@@ -81,6 +90,10 @@ def serve() -> None:
         import_module(f"snapback.{module}")
     with suppress(ImportError):  # an extra of ours
         import_module("distributed")
+    share_what_botocore_reads()
+    for service in ("ec2", "sts"):
+        botocore.session.Session().create_client(service, "us-east-1", **ANY).close()
+    gc.freeze()
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -88,6 +101,14 @@ def serve() -> None:
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
+
+
+def share_what_botocore_reads() -> None:
+    """Have all sessions read botocore's data by one loader, which keeps what it has read.
+
+    Else each session reads megabytes of JSON anew, all that EC2's API is.
+    """
+    botocore.session.create_loader = cache(create_loader)
 
 
 def run(asked: Mapping[str, Any]) -> None:
@@ -102,7 +123,25 @@ def run(asked: Mapping[str, Any]) -> None:
     sys.argv = asked["argv"]
     from fabric.main import program
 
-    sys.exit(program.run())
+    try:
+        program.run()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        end(ended.code)
+    end(0)
+
+
+def end(code: int) -> NoReturn:
+    """End the process as Python does, but leave it to the kernel to free the memory.
+
+    Python would take apart all that is loaded, piece by piece: that takes longer than most runs.
+    """
+    threading._shutdown()  # waits for the threads, those that aren't daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
