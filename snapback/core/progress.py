@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PROGRESS = re.compile(
-    r"\s*([\d,]+)\s+(\d+)%\s+([\d.]+)([kMGT]?)B/s\s+(?:(\d+):(\d\d):(\d\d)|\?+:\?+:\?+)"
+    r"\s*([\d,]+)\s+(\d+)%\s+([\d.]+)([kMGT]?)B/s\s+(?:(\d+):(\d\d):(\d\d)|\?+:\?+:\?+)( +\(xfr#)?"
 )
 _STAT = re.compile(r"Total (file size|bytes sent|bytes received): ([\d,]+)")
 
@@ -24,7 +25,7 @@ class Progress:
     :ivar bytes_done: so many of the source's data have been dealt with.
     :ivar percent: of those known by now, as rsync says.
     :ivar bytes_per_second: at the moment.
-    :ivar seconds_left: as rsync guesses; ``None`` where it doesn't.
+    :ivar seconds_left: a guess; ``None`` where there is none.
     """
 
     step: str
@@ -33,21 +34,44 @@ class Progress:
     bytes_per_second: float = 0.0
     seconds_left: int | None = None
 
+    def __str__(self) -> str:
+        """Answer it for the person: ``120 MB (20%) at 12.3 MB/s, 0:00:39 left, ext4 by rsync``."""
+        if not self.bytes_done:
+            return self.step
+        said = f"{self.bytes_done / 1e6:.0f} MB ({self.percent}%)"
+        if self.bytes_per_second:
+            said += f" at {self.bytes_per_second / 1e6:.1f} MB/s"
+        if self.seconds_left is not None:
+            said += f", {timedelta(seconds=self.seconds_left)} left"
+        return f"{said}, {self.step}"
+
 
 def read_progress(line: str, step: str) -> Progress | None:
-    """Answer the state that a line tells; ``None`` where it is another line."""
+    """Answer the state that a line tells; ``None`` where it is another line.
+
+    At the end of a file the time that it tells is what has passed, not what is left.
+    """
     match = _PROGRESS.match(line)
     if not match:
         return None
-    done, percent, rate, unit, *left = match.groups()
+    done, percent, rate, unit, *left, at_end = match.groups()
     hours, minutes, seconds = (int(one or 0) for one in left)
-    return Progress(
+    state = Progress(
         step=step,
         bytes_done=int(done.replace(",", "")),
         percent=int(percent),
         bytes_per_second=float(rate) * _UNITS[unit],
         seconds_left=None if left[0] is None else 3600 * hours + 60 * minutes + seconds,
     )
+    return replace(state, seconds_left=_seconds_left(state)) if at_end else state
+
+
+def _seconds_left(state: Progress) -> int | None:
+    """Answer how long the rest takes at the rate of what is done."""
+    if not state.percent or not state.bytes_per_second:
+        return None
+    rest = state.bytes_done * (100 - state.percent) / state.percent
+    return round(rest / state.bytes_per_second)
 
 
 @dataclass(frozen=True)
