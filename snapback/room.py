@@ -18,7 +18,7 @@ from snapback.runtime import Run
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 1.0
+FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
 
 _TOO_MANY_PENDING = "ConcurrentSnapshotLimitExceeded"
