@@ -6,17 +6,16 @@ of its own, and stops nothing else.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from snapback.config import Settings
 from snapback.core import checkup
-from snapback.core.checkup import KeyFile, Level, Line, not_examined
+from snapback.core.checkup import Level, Line, not_examined
 from snapback.core.deletion import judge_principals, who_may_delete
 from snapback.core.model import Place
 from snapback.core.permissions import Need
+from snapback.doctor_here import examine_here
 from snapback.doctor_hosts import examine_hosts
 from snapback.doctor_places import look_everywhere
 from snapback.ec2.checkup import authorization_details
@@ -25,8 +24,6 @@ from snapback.ec2.regions import enabled_regions
 from snapback.errors import ApiError, SnapbackError, UsageError
 from snapback.permitted import extras, try_tasks
 from snapback.runtime import Run
-
-MOST_OF_A_KEY = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,11 @@ def examine(
 
     Source: STS GetCallerIdentity, DescribeRegions, DescribeInstances, DescribeSnapshots,
     DescribeImages, DescribeSubnets, DescribeSecurityGroups, GetEbsEncryptionByDefault,
-    GetEbsDefaultKmsKeyId; rbin ListRules, GetRule; iam GetAccountAuthorizationDetails; and dry
-    runs of what the tasks call.
+    GetEbsDefaultKmsKeyId; rbin ListRules, GetRule; kms DescribeKey; iam
+    GetAccountAuthorizationDetails; and dry runs of what the tasks call.
     """
     settings = run.only(run.account).settings
-    lines = list(_configuration(run))
+    lines = list(examine_here(settings, run.loaded.path))
     arns, told = _callers(run)
     lines += told
     if not arns:
@@ -90,55 +87,7 @@ def examine(
     return Examination(tuple(lines), tuple(lacking))
 
 
-# The configuration, and who we are.
-
-
-def _configuration(run: Run) -> Iterator[Line]:
-    path = run.loaded.path
-    yield Line(
-        check="configuration",
-        subject=str(path) if path else "none",
-        level=Level.OK,
-        text="read, and all of it is understood" if path else "no file: all as by default",
-    )
-    yield _deletion_log(Path(run.settings.deletion_log).expanduser())
-    keys = _key_files(run.settings)
-    if not keys:
-        yield Line(
-            check="key file",
-            subject="none",
-            level=Level.OK,
-            text="none is configured: the agent's, or as the ssh_config says, or those in ~/.ssh",
-        )
-    yield from (checkup.judge_key_file(read_key_file(key)) for key in keys)
-
-
-def _deletion_log(path: Path) -> Line:
-    there = next(one for one in (path, *path.parents) if one.exists())
-    ok = os.access(there, os.W_OK) and (there == path or there.is_dir())
-    return Line(
-        check="deletion log",
-        subject=str(path),
-        level=Level.OK if ok else Level.FAILURE,
-        text="can be written" if ok else f"can't be written: see {there}",
-        advice="" if ok else "make it writable, or set deletion_log: else nothing is ever deleted",
-    )
-
-
-def _key_files(settings: Settings) -> list[str]:
-    logins = [settings.ssh, *(settings.regions or {}).values(), *settings.overrides]
-    return list(dict.fromkeys(login.key_filename for login in logins if login.key_filename))
-
-
-def read_key_file(path: str) -> KeyFile:
-    """Answer what a private key's file is like."""
-    file = Path(path).expanduser()
-    try:
-        with file.open(encoding="ascii", errors="replace") as stream:
-            mode = os.fstat(stream.fileno()).st_mode & 0o777
-            return KeyFile(path=str(file), mode=mode, text=stream.read(MOST_OF_A_KEY))
-    except OSError as error:
-        return KeyFile(path=str(file), problem=f"it can't be read: {error.strerror}")
+# Who we are.
 
 
 def _callers(run: Run) -> tuple[dict[str, str], list[Line]]:

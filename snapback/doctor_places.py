@@ -11,14 +11,18 @@ from snapback.catalog import all_snapshots
 from snapback.core import checkup
 from snapback.core.checkup import Line, not_examined
 from snapback.core.deletion import judge_bin
+from snapback.core.key_checkup import judge_key
 from snapback.core.model import Instance, Place, Snapshot
 from snapback.core.tags import SET
 from snapback.core.trials import Things
 from snapback.ec2.checkup import encryption, groups_by_id, recycle_bin
 from snapback.ec2.instances import instances_by_tag
+from snapback.ec2.kms import key_facts
 from snapback.ec2.launching import newest_image, subnets_for
 from snapback.errors import SnapbackError
 from snapback.runtime import Run
+
+OF_EBS = "alias/aws/ebs"
 
 Value = TypeVar("Value")
 
@@ -59,7 +63,7 @@ def look_everywhere(
 
     Source: DescribeInstances, DescribeSnapshots, DescribeImages, DescribeSubnets,
     DescribeSecurityGroups, GetEbsEncryptionByDefault, GetEbsDefaultKmsKeyId; rbin ListRules,
-    GetRule.
+    GetRule; kms DescribeKey.
     """
     results = fanout.each(
         places,
@@ -155,9 +159,21 @@ def _look_at_groups(run: Run, sight: Sight) -> None:
 def _look_at_encryption(run: Run, sight: Sight) -> None:
     region = sight.place.region
     found = sight.read("encryption", lambda: encryption(run.conn(sight.place)))
-    if found:
-        configured = run.settings.replication.kms_keys.get(region, "")
-        sight.lines.append(checkup.judge_encryption(sight.place, *found, configured))
+    if not found:
+        return
+    configured = run.settings.replication.kms_keys.get(region, "")
+    sight.lines.append(checkup.judge_encryption(sight.place, *found, configured))
+    for key in dict.fromkeys(one for one in (found[1], configured) if one):
+        if not key.endswith(OF_EBS):
+            _look_at_a_key(run, sight, key)
+
+
+def _look_at_a_key(run: Run, sight: Sight, key: str) -> None:
+    caller = run.connections.caller(sight.place.account)
+    with run.connections.other("kms", sight.place) as conn:
+        facts = sight.read("KMS key", lambda: key_facts(conn, key, caller))
+    if facts:
+        sight.lines.append(judge_key(sight.place, key, facts))
 
 
 def _look_at_the_bin(run: Run, sight: Sight) -> None:

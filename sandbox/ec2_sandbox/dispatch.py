@@ -161,7 +161,7 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
 def _error_response(service: str, error: ApiError) -> Response:
     if service == "ec2":
         return Response(error.status, wire.write_error(error).encode())
-    if service in ("ssm", "rbin"):
+    if service in ("kms", "rbin", "ssm"):
         body = json.dumps({"__type": error.code, "message": error.message}).encode()
         return Response(error.status, body, JSON)
     return Response(error.status, wire.write_query_error(error).encode())

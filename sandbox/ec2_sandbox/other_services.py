@@ -1,11 +1,11 @@
-"""STS, SSM, IAM and the Recycle Bin at the same endpoint; most of it is answered by moto."""
+"""STS, SSM, IAM, KMS and the Recycle Bin at the same endpoint; most of it is answered by moto."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from ec2_sandbox import recycle_bin
+from ec2_sandbox import kms, recycle_bin
 from ec2_sandbox.corrections.parameters import answer_parameters
 from ec2_sandbox.dispatch import JSON, Request, Response
 from ec2_sandbox.errors import ApiError
@@ -24,6 +24,11 @@ def answer(world: World, request: Request) -> Response:
     if request.service == "rbin":
         rules = world.settings.recycle_bin
         told = recycle_bin.answer(rules, request.region, request.path, request.body)
+        return Response(200, json.dumps(told).encode(), JSON)
+    if request.service == "kms":
+        account = world.roles.account(request.access_key, world.clock.now())
+        keys = world.settings.kms_keys
+        told = kms.answer(request.action, request.body, request.region, account, keys)
         return Response(200, json.dumps(told).encode(), JSON)
     if request.service == "ssm":
         asked = json.loads(request.body or b"{}")

@@ -132,7 +132,8 @@ def read_request(
     key = scope["key"] if scope else ""
     target = headers.get("x-amz-target", "")
     if target:
-        return Request(service, region, target.rpartition(".")[2], {}, headers, body, path, key)
+        action, given = target.rpartition(".")[2], wire.read_plain(body)
+        return Request(service, region, action, given, headers, body, path, key)
     text = body.decode("utf-8", "replace") if method == "POST" and body else query
     flat = wire.read_flat(text)
     action = recycle_bin.action_of(path) if service == "rbin" else flat.get("Action", "")

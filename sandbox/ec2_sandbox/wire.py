@@ -6,6 +6,7 @@ many times faster than moto does it by way of xmltodict.
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -59,6 +60,16 @@ def _input_names(action: str) -> frozenset[str]:
 def read_flat(body: str) -> dict[str, str]:
     """Reads a form's parameters, flat, as they were sent."""
     return dict(parse_qsl(body, keep_blank_values=True))
+
+
+def read_plain(body: bytes) -> dict[str, str]:
+    """Reads the texts, numbers and flags at the top of a JSON body, as forms have them."""
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    plain = {key: value for key, value in given.items() if isinstance(value, str | int | float)}
+    return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in plain.items()}
 
 
 def read_parameters(action: str, flat: Mapping[str, str]) -> Any:

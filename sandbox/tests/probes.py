@@ -558,6 +558,14 @@ def the_recycle_bin_lists_its_rules(at: Place) -> bool:
     return found["Rules"] == []
 
 
+@drops("kms (not in corrections)")
+def kms_honours_dry_runs(at: Place) -> bool:
+    kms = at.client(service="kms")
+    given = {"KeyId": "alias/aws/ebs", "KeySpec": "AES_256", "DryRun": True}
+    asked = refused(lambda: kms.generate_data_key_without_plaintext(**given))
+    return asked == "DryRunOperationException"
+
+
 def registered(at: Place, **more: Any) -> dict[str, Any]:
     """Answers what an image is to be registered with."""
     snapshot = at.ec2.create_snapshot(VolumeId=at.volume())["SnapshotId"]

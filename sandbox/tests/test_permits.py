@@ -173,6 +173,24 @@ def test_the_recycle_bin_has_the_rules_of_the_settings(
     ]
 
 
+def test_kms_tells_of_keys_and_whether_they_may_be_used(
+    sandbox: Sandbox, client: Callable[..., Any]
+) -> None:
+    sandbox.configure(kms_keys=["alias/ours"], denied={"*": ["kms:CreateGrant"]})
+    kms = client(service="kms")
+    assert kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["KeyManager"] == "AWS"
+    assert kms.describe_key(KeyId="alias/ours")["KeyMetadata"]["KeyState"] == "Enabled"
+    assert code(lambda: kms.describe_key(KeyId="alias/theirs")) == "NotFoundException"
+    use = {"KeyId": "alias/ours", "DryRun": True}
+    assert (
+        code(lambda: kms.generate_data_key_without_plaintext(KeySpec="AES_256", **use))
+        == "DryRunOperationException"
+    )
+    grant = {"GranteePrincipal": "arn:aws:iam::123456789012:root", "Operations": ["Decrypt"]}
+    assert code(lambda: kms.create_grant(**grant, **use)) == "AccessDeniedException"
+    assert sandbox.calls("CreateGrant")[0].parameters["DryRun"] == "true"
+
+
 def test_a_reset_takes_users_and_roles_away(sandbox: Sandbox, client: Callable[..., Any]) -> None:
     iam = client(service="iam")
     iam.create_user(UserName="someone")

@@ -221,23 +221,18 @@ def judge_groups(
 
 
 def judge_encryption(place: Place, by_default: bool, key: str, configured: str) -> Line:
-    """Judge what new volumes and replicas are encrypted with.
+    """Tell what new volumes and replicas are encrypted with.
 
     :param key: the region's default key.
     :param configured: the key that all replicas there are to have, or ``""``.
     """
     default = f"by default: {'yes' if by_default else 'no'}, with {key}"
     text = f"{default}; replicas with {configured}" if configured else default
-    theirs = [one for one in (key, configured) if one and "alias/aws/ebs" not in one]
     return Line(
         check="encryption",
         subject=str(place),
-        level=Level.WARNING if theirs else Level.OK,
+        level=Level.OK,
         text=text,
-        advice=f"a dry run doesn't try {' or '.join(theirs)}: see that its key policy lets this "
-        "role use it, or what is copied ends in error"
-        if theirs
-        else "",
         place=place,
         facts={"encrypted_by_default": by_default, "key": key},
     )

@@ -24,7 +24,7 @@ def honours_dry_runs(conn: Any) -> bool | None:
     An EC2 that isn't AWS's may take no notice of DryRun, and do what it was to be asked about.
     """
     for action in _READS:
-        code, _ = _dry(conn, action, {})
+        code, _ = dry_run(conn, action, {})
         if code in ("", ALLOWED):
             return code == ALLOWED
     return None
@@ -38,16 +38,16 @@ def try_it(conn: Any, trial: Trial) -> Verdict:
     """
     action = f"ec2:{trial.action}"
     if trial.tagged is None:
-        return verdict_of(action, *_dry(conn, trial.action, trial.parameters))
-    found = verdict_of(_TAGS, *_dry(conn, trial.action, {**trial.parameters, **trial.tagged}))
+        return verdict_of(action, *dry_run(conn, trial.action, trial.parameters))
+    found = verdict_of(_TAGS, *dry_run(conn, trial.action, {**trial.parameters, **trial.tagged}))
     if found.state is State.MISSING and not found.why:
-        plain = verdict_of(action, *_dry(conn, trial.action, trial.parameters))
+        plain = verdict_of(action, *dry_run(conn, trial.action, trial.parameters))
         if plain.state is not State.ALLOWED:
             return Verdict(State.UNTRIED, f"{action} is not allowed, which goes before")
     return found
 
 
-def _dry(conn: Any, action: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
+def dry_run(conn: Any, action: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
     """Answer the code and the reason that EC2 answers a dry run with."""
     operation = _WORD.sub("_", action).lower()
     try:

@@ -29,7 +29,10 @@ def rsync_mountpoints(kit: Kit) -> None:
 def doctor(kit: Kit) -> None:
     kit.load(instance("web", volumes=[ROOT, DATA]))
     group = kit.world.ec2().describe_security_groups()["SecurityGroups"][0]["GroupId"]
-    kit.configure(temporary={"security_groups": {"us-east-1": [group]}})
+    kit.configure(
+        temporary={"security_groups": {EAST: [group]}},
+        replication={"kms_keys": {EAST: "alias/backup"}},
+    )
     kit.sandbox.configure(recycle_bin={"us-east-1": [{"days": 7}]})
     with kit.way("console"):
         kit.fab("--hosts", codes=[0, 1])

@@ -9,13 +9,12 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.sandbox.conftest import Ended, changing_calls, instance
+from tests.sandbox.conftest import Ended, instance
 from tests.sandbox.permissions import actions_of
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.test_accounts import ACCOUNTS, PROD
 from tests.sandbox.test_trim import daily
 
-TASKS = "backup_instances_by_tag,trim_snapshots,status"
 BY_COPY = {"engine": "copy"}
 
 
@@ -35,12 +34,12 @@ def one(ended: Ended, check: str, subject: str = "") -> dict[str, Any]:
 
 
 def really_changing(sandbox) -> list[str]:
-    dry = {"true"}
-    names = set(changing_calls(sandbox))
+    """What was called that neither reads only nor is a dry run."""
     return [
         call.action
         for call in sandbox.calls()
-        if call.action in names and call.parameters.get("DryRun") not in dry
+        if not call.action.startswith(("Describe", "Get", "List"))
+        and call.parameters.get("DryRun") != "true"
     ]
 
 
@@ -48,8 +47,9 @@ def test_where_all_is_well_it_says_so_and_changes_nothing(fleet, fab, sandbox, w
     sandbox.configure(recycle_bin={EAST: [{"days": 7}]})
     before = world.snapshot_ids()
     files = sorted(tmp_path.rglob("*"))
-    ended = fab("doctor", "--tasks", TASKS)
+    ended = fab("doctor")
     assert (ended.code, ended.err) == (0, "")
+    assert len({call.action for call in sandbox.calls()} & {"RunInstances", "DeleteSnapshot"}) == 2
     assert "nothing to be mended" in ended.out
     assert "to be added" not in ended.out
     assert really_changing(sandbox) == []
@@ -190,6 +190,48 @@ def test_encryption_and_the_recycle_bin_are_told(fleet, fab, sandbox, configure,
     assert one(ended, "encryption", WEST)["key"] == "alias/aws/ebs"
     assert one(ended, "recycle bin", EAST)["days"] == 5
     assert one(ended, "recycle bin", WEST)["outcome"] == "warning"
+
+
+def test_keys_of_ones_own_are_looked_at(fleet, fab, sandbox, configure):
+    sandbox.configure(kms_keys=["alias/backup"])
+    configure(replication={"kms_keys": {EAST: "alias/backup", WEST: "alias/none"}},
+              regions={EAST: {}, WEST: {}})  # fmt: skip
+    ended = fab("doctor", "--tasks", "status", "--json")
+    assert ended.code == 1
+    assert one(ended, "KMS key", f"{WEST} alias/none")["outcome"] == "failed"
+    line = one(ended, "KMS key", f"{EAST} alias/backup")
+    assert (line["outcome"], "kms:CreateGrant" in line["found"]) == ("ok", True)
+    sandbox.configure(denied={"*": ["kms:CreateGrant"], WEST: ["kms:DescribeKey"]})
+    ended = fab("doctor", "--tasks", "status", "--json")
+    assert one(ended, "KMS key", f"{EAST} alias/backup")["missing"] == ["kms:CreateGrant"]
+    assert "not examined" in one(ended, "KMS key", WEST)["found"]
+    assert really_changing(sandbox) == []
+
+
+def test_whom_to_tell_is_looked_at_and_not_tried(fleet, fab, configure, tmp_path: Path):
+    script = tmp_path / "tell me"
+    script.write_text("#!/bin/sh\ntouch told\n")
+    hooks = {
+        "on_start": f"'{script}'; echo",
+        "on_success": "printf x | no-such-mail root",
+        "on_failure": "echo 'unbalanced",
+        "ping_url": "https://127.0.0.1:9/VaNqkIGAkDbhcRLQvxQGYQ",
+        "tasks": {"check": {"on_failure": "touch told"}},
+    }
+    log = {"file": str(script / "log"), "syslog": "/no/such", "journald": "/no/such"}
+    configure(hooks=hooks, logging=log)
+    ended = fab("doctor", "--tasks", "status", "--json")
+    assert ended.code == 1
+    found = {line["subject"]: line for line in ended.document["items"]}
+    assert "echo" in found["hooks.on_start"]["found"]
+    assert "no-such-mail isn't found in the PATH" in found["hooks.on_success"]["found"]
+    assert "sh can't read it" in found["hooks.on_failure"]["found"]
+    assert found["hooks.tasks.check.on_failure"]["outcome"] == "ok"
+    assert found["hooks.ping_url"]["outcome"] == "ok"
+    for subject in (str(script / "log"), "syslog /no/such", "journald /no/such"):
+        assert found[subject]["outcome"] == "failed", subject
+    assert not Path("told").exists()
+    assert "VaNqk" not in ended.out + ended.err
 
 
 def test_who_may_delete_snapshots_is_told(fleet, fab, sandbox):

@@ -11,9 +11,11 @@ import pytest
 from snapback.core import checkup
 from snapback.core.checkup import Group, KeyFile, Level, Line
 from snapback.core.host_checkup import HostFacts, judge_host
+from snapback.core.key_checkup import KeyFacts, judge_key
+from snapback.core.local_checkup import judge_ping, programs_in
 from snapback.core.model import Place
 from snapback.core.permissions import Need
-from snapback.doctor import read_key_file
+from snapback.doctor_here import read_key_file
 from snapback.report.examinations import examination_report
 from tests.unit.builders import instance
 
@@ -110,12 +112,56 @@ def test_without_a_security_group_one_is_made() -> None:
     assert "this machine" in checkup.judge_groups(Place("a"), [], [], None).text
 
 
-def test_a_key_of_ones_own_can_not_be_tried() -> None:
-    assert checkup.judge_encryption(Place("a"), False, "alias/aws/ebs", "").level is Level.OK
-    for default, configured in (("arn:x:key/1", ""), ("alias/aws/ebs", "alias/backup")):
-        line = checkup.judge_encryption(Place("a"), True, default, configured)
-        assert line.level is Level.WARNING
-        assert (configured or default) in line.advice
+@pytest.mark.parametrize(
+    ("facts", "level", "says"),
+    [
+        (KeyFacts(allowed=("kms:CreateGrant",)), Level.OK, "allowed: kms:CreateGrant"),
+        (KeyFacts(is_of_aws=True), Level.OK, "AWS's own"),
+        (KeyFacts(denied=("kms:CreateGrant",)), Level.WARNING, "kms:ViaService"),
+        (KeyFacts(untold=("kms:CreateGrant",)), Level.WARNING, "can't be tried"),
+        (KeyFacts(state="PendingDeletion"), Level.FAILURE, "PendingDeletion"),
+        (KeyFacts(problem="there is no such key"), Level.FAILURE, "replication.kms_keys"),
+    ],
+)
+def test_a_key_has_to_be_there_and_enabled_and_ours_to_use(
+    facts: KeyFacts, level: Level, says: str
+) -> None:
+    line = judge_key(Place("a"), "alias/backup", facts)
+    assert (line.level, line.subject) == (level, "a alias/backup")
+    assert says in f"{line.text}: {line.advice}"
+
+
+# This machine.
+
+
+@pytest.mark.parametrize(
+    ("command", "programs"),
+    [
+        ('logger "$SNAPBACK_TASK begins"', ["logger"]),
+        (
+            "printf '%s|x' \"$A\" | mail -s 'a; b' root 2>&1 && /opt/tell",
+            ["printf", "mail", "/opt/tell"],
+        ),
+        ('LANG=C A="b c" curl -fsS https://h/x#y >/dev/null; ~/bin/tell', ["curl", "~/bin/tell"]),
+        (">>told echo $(date +%s)", ["echo", "date"]),
+        ("$TELL now", []),
+        ("if true; then tell; fi", []),
+        ("a() { b; }; a", []),
+        ("echo $((1 + 2))", []),
+        ("echo it's", []),
+    ],
+)
+def test_the_programs_of_a_command_line_are_told_where_they_can_be(
+    command: str, programs: list[str]
+) -> None:
+    assert programs_in(command) == programs
+
+
+def test_an_address_in_clear_is_a_warning_and_none_is_shown() -> None:
+    line = judge_ping("hooks.ping_url", "http://monitor.example/VaNqkIGAkDbhcRLQvxQGYQ")
+    assert line.level is Level.WARNING
+    assert "VaNqk" not in line.text + line.advice
+    assert judge_ping("x", "https://hc-ping.com/x").level is Level.OK
 
 
 # Hosts.
