@@ -17,7 +17,10 @@ from snapback.core.trials import Things, Trial, Untried, trials_of
 from snapback.ec2.checkup import honours_dry_runs, try_it
 from snapback.runtime import Run
 
-OPTIONAL = {"synchronously": "with --synchronously"}
+OPTIONAL = {
+    "own_instances": "with --src-inst and --dst-inst",
+    "synchronously": "with --synchronously",
+}
 
 
 def policy(name: str) -> list[Need]:
@@ -32,6 +35,7 @@ def extras(task: str, settings: Settings) -> list[str]:
     leave_out = {
         "copy_engine": by_rsync,
         "console": settings.ssh.host_keys != "console",
+        "own_instances": not by_rsync,
         "rsync_engine": not by_rsync,
         "temporary_instances": not by_rsync,
     }

@@ -18,6 +18,7 @@ EXTRAS = {
     "console": "with `host_keys: console`, where it logs in; for a drill, to tell why one failed",
     "copy_engine": "with the engine copy",
     "django_fabfile": "where snapshots that django-fabfile left are to be deleted too",
+    "own_instances": "with `--src-inst` and `--dst-inst`",
     "rsync_engine": "with the engine rsync",
     "synchronously": "with `--synchronously`, to retake what ends in error",
     "temporary_instances": "where it lends temporary instances",
@@ -36,7 +37,7 @@ EXTRAS_OF: Mapping[str, tuple[str, ...]] = {
     "rsync_all_regions": _REPLICATION,
     "rsync_mountpoints": ("console",),
     "rsync_region": _REPLICATION,
-    "rsync_snapshot": _REPLICATION,
+    "rsync_snapshot": (*_REPLICATION, "own_instances"),
     "trim_snapshots": ("django_fabfile",),
 }
 CALLS_NOTHING = frozenset({"show_config"})

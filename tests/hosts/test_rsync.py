@@ -9,6 +9,7 @@ from typing import Any
 from snapback.core.record import describe, parse
 from tests.hosts.replicas import DATA, LEG, ROOT, replicas, web
 from tests.sandbox.conftest import World, instance
+from tests.sandbox.permissions import actions_of, called
 from tests.sandbox.replicas import EAST, SOUTH, WEST
 from tests.sandbox.test_restore import into
 
@@ -120,6 +121,7 @@ def test_instances_of_ones_own_serve_and_stay_as_they_are(lay_out, sandbox, worl
     ended = fleet.fab(*asked, "--src-inst", source, "--dst-inst", destination)
     assert ended.code == 0, ended.err
     assert sandbox.calls("RunInstances") == []
+    assert actions_of("own_instances") <= called(sandbox)
     left = "findmnt -rno TARGET | grep -c snapback; ls -d /run/snapback-* ~ubuntu/.ssh/*; true"
     assert fleet.shell(left) == fleet.shell(left, "there")
     assert "snapback-" not in fleet.shell("cat ~ubuntu/.ssh/authorized_keys", "there")

@@ -325,4 +325,4 @@ WAYS: dict[str, Callable[[Kit], None]] = {
     "trim_snapshots": trim,
     "update_volumes_tags": tag_volumes,
 }
-SEEN_ELSEWHERE = {"console", "rsync_engine", "temporary_instances"}
+SEEN_ELSEWHERE = {"console", "own_instances", "rsync_engine", "temporary_instances"}

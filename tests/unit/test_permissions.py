@@ -30,11 +30,11 @@ OF_HELPERS = {"create_snapshot"}
 TASKS = sorted(ns.tasks)
 UNCONDITIONED = {
     "django_fabfile": {"ec2:DeleteSnapshot"},  # which carry no tag that only we write
-    "restore_volume": {"ec2:DetachVolume"},  # of ours, from any instance
+    "own_instances": {"ec2:AttachVolume", "ec2:DetachVolume", "ec2:ModifyInstanceAttribute"},
+    "restore_volume": {"ec2:AttachVolume", "ec2:DetachVolume"},  # of ours, to any instance
     "sweep": {"ec2:DetachVolume"},  # of our volumes, from any instance
-    "temporary_instances": {"ec2:DetachVolume"},
 }
-DESTRUCTIVE = ("Delete", "Detach", "Terminate")
+DESTRUCTIVE = ("Attach", "Authorize", "Delete", "Deregister", "Detach", "Modify", "Terminate")
 each_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
 
 
@@ -84,7 +84,7 @@ def test_a_policy_is_well_formed(policy: Path) -> None:
 
 
 @each_policy
-def test_what_deletes_is_limited_by_our_tags(policy: Path) -> None:
+def test_what_deletes_or_changes_is_limited_by_our_tags(policy: Path) -> None:
     free = {
         need.action
         for need in needs(policy.stem)
