@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from snapback import runtime
+from snapback.core import tags as our_tags
 from snapback.core.lacking import ReplicationPlan, View, plan_replication
 from snapback.core.model import Place, Snapshot
 from snapback.core.retention import Protection
@@ -134,6 +135,12 @@ def snapshots_with_tag(
 ) -> list[Snapshot]:
     """Answer the snapshots at a place, in whatever state, that have a tag and a record."""
     found = own_snapshots(run.conn(place), place, {f"tag:{tag_name}": [tag_value]})
+    return [snapshot for snapshot in found if snapshot.record]
+
+
+def verified_snapshots(run: runtime.Run, place: Place) -> list[Snapshot]:
+    """Answer the snapshots at a place that have a record, and a verdict of a verification."""
+    found = own_snapshots(run.conn(place), place, {"tag-key": [our_tags.VERDICT]})
     return [snapshot for snapshot in found if snapshot.record]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 from snapback.core.backup_sets import unfit
 from snapback.core.lacking import record_of
@@ -57,12 +58,23 @@ class Errand:
     partition: int = 0
 
 
+@dataclass(frozen=True)
+class Telling:
+    """Who is told what.
+
+    :ivar say: what a person may want to know.
+    :ivar ready: that it is mounted, and how to look into it: before it is waited.
+    """
+
+    say: Callable[[str], None]
+    ready: Callable[[Outcome], None]
+
+
 def mount(
-    run: Run, snapshot_id: str, region_name: str | None, errand: Errand, say: Callable[[str], None]
+    run: Run, snapshot_id: str, region_name: str | None, errand: Errand, telling: Telling
 ) -> Outcome:
     """Mount a snapshot, and fetch from it, or wait; then all is taken down, and that is answered.
 
-    :param say: told what the person has to know.
     :raises UsageError: there is no such snapshot, partition, or it isn't completed.
     :raises SnapbackError: it can't be mounted, or not all was copied.
     """
@@ -70,7 +82,9 @@ def mount(
     if snapshot.state != "completed" or snapshot.storage_tier == "archive":
         raise UsageError(f"{snapshot_id} {unfit(snapshot)}")
     record = record_of(snapshot)
-    say(f"{snapshot_id} in {snapshot.place}: {record.volume} as of {in_utc(record.taken_at)}")
+    telling.say(
+        f"{snapshot_id} in {snapshot.place}: {record.volume} as of {in_utc(record.taken_at)}"
+    )
     wish = VolumeWish(size_gib=snapshot.size_gib, snapshot_id=snapshot_id)
     with (
         helper(run, snapshot.place, "mount") as one,
@@ -86,13 +100,19 @@ def mount(
             )
             for what in fit_to_mount(one.host, block_device)
         ]
-        _serve(run, one, snapshot, mounted, errand, say)
+        _serve(run, one, snapshot, mounted, errand, telling)
+    facts = {"copied": errand.copy or None}
+    return _outcome(snapshot, Word.DONE, "taken down again", facts)
+
+
+def _outcome(snapshot: Snapshot, word: Word, explanation: str, facts: Mapping[str, Any]) -> Outcome:
+    known = {"snapshot": snapshot.snapshot_id, "volume": record_of(snapshot).volume}
     return Outcome(
-        subject=snapshot_id,
-        word=Word.DONE,
-        explanation="taken down again",
+        subject=snapshot.snapshot_id,
+        word=word,
+        explanation=explanation,
         place=snapshot.place,
-        facts={"snapshot": snapshot_id, "volume": record.volume, "copied": errand.copy or None},
+        facts={**known, **facts},
     )
 
 
@@ -102,7 +122,7 @@ def _serve(
     snapshot: Snapshot,
     mounted: Sequence[Mounted],
     errand: Errand,
-    say: Callable[[str], None],
+    telling: Telling,
 ) -> None:
     login = run.settings.for_host(snapshot.place.region, one.instance.tags)
     options = [
@@ -115,13 +135,19 @@ def _serve(
         if errand.copy:
             source = _path(_chosen(mounted, errand.partition), errand.copy)
             fetch(ssh, whom, source, errand.to)
-            say(f"copied {errand.copy} to {errand.to}")
+            telling.say(f"copied {errand.copy} to {errand.to}")
             return
-        say("mounted read-only:")
+        line = shlex.join([*ssh, whom])
+        telling.say("mounted read-only:")
         for it in mounted:
-            say(f"  {it}")
-        say(f"look into it, with sudo where it takes root: {shlex.join([*ssh, whom])}")
-        say(f"press Enter to take it down; after {errand.hours:g} h it goes by itself")
+            telling.say(f"  {it}")
+        telling.say(f"look into it, with sudo where it takes root: {line}")
+        telling.say(
+            f"press Enter or Ctrl-C to take it down; after {errand.hours:g} h it goes by itself"
+        )
+        folders = {it.folder: it.what.number for it in mounted}
+        facts = {"ssh": line, "folders": folders, "hours": errand.hours}
+        telling.ready(_outcome(snapshot, Word.MOUNTED, "", facts))
         _stay(run, errand)
 
 
@@ -142,10 +168,13 @@ def _path(mounted: Mounted, path: str) -> str:
 
 
 def _stay(run: Run, errand: Errand) -> None:
-    """Wait for the person, or for the end of the time; Ctrl-C is such a wish too."""
+    """Wait for the person, or for the end of the time.
+
+    Ctrl-C is a usual way to say so. It is fulfilled here, and stops nothing else.
+    """
     deadline = run.clock() + 3600 * errand.hours
     try:
         while not errand.enter.is_set() and run.clock() < deadline:
             run.pause(LOOKS_S)
     except Interrupted:
-        return
+        run.stop.clear()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from snapback import fanout
 from snapback.catalog import all_snapshots, snapshots_of_instance
+from snapback.comparing import Elsewhere, copies_elsewhere
 from snapback.core.backup_sets import BackupSet, unfit
-from snapback.core.examination import judge
+from snapback.core.examination import compare, judge
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word, word_for
-from snapback.core.verdicts import CORRUPT, OPAQUE, Verified, write_verdict
+from snapback.core.verdicts import CORRUPT, OPAQUE, Verified, verdict_of, write_verdict
 from snapback.core.verify_plan import ALL, Sample, VerifyPlan, gaps, plan_verification, read_sample
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
@@ -42,7 +43,10 @@ class Verification:
 
 
 def verify_snapshot(
-    snapshot_id: str, region_name: str | None = None, account: str | None = None
+    snapshot_id: str,
+    region_name: str | None = None,
+    digest: bool = False,
+    account: str | None = None,
 ) -> Verification:
     """Prove that a snapshot can be restored; its tag ``snapback:verified`` tells the verdict.
 
@@ -51,19 +55,23 @@ def verify_snapshot(
     its set is a failure, too.
 
     :param region_name: where it lies; may be contracted; ``None``: looked for.
+    :param digest: also read all of it, for a digest that is kept with the verdict, and compare that
+        with those of its replicas, or of its source: one that differs is corrupt.
     :param account: the account's name in the configuration; ``None``: looked for in all of them.
-    :raises UsageError: there is no such snapshot, or it isn't completed.
+    :raises UsageError: there is no such snapshot, or it isn't completed; or replicas are without
+        some files, as configured, and can't be equal.
     :raises ItemsFailed: it is corrupt, or could not be verified; its ``outcomes`` say why.
 
     Source: DescribeSnapshots, CreateTags, and what a temporary instance takes.
     """
-    return or_raise(verify_one(current().only(account), snapshot_id, region_name))
+    return or_raise(verify_one(current().only(account), snapshot_id, region_name, digest=digest))
 
 
 def verify_region(
     region_name: str,
     sample: str | None = None,
     replicas: bool = False,
+    digest: bool = False,
     account: str | None = None,
 ) -> Verification:
     """Prove of the snapshots in a region, or of some, that they can be restored.
@@ -71,12 +79,15 @@ def verify_region(
     :param sample: how many: ``"5%"`` or ``"20"``, those first whose last verification is longest
         ago; ``None``: all.
     :param replicas: also replicas of other regions' snapshots.
+    :param digest: as for :func:`verify_snapshot`.
     :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: not all is well; its ``outcomes`` say what became of each.
 
     Source: as :func:`verify_snapshot`.
     """
-    return or_raise(verify_all(current().only(account), region_name, sample_of(sample), replicas))
+    return or_raise(
+        verify_all(current().only(account), region_name, sample_of(sample), replicas, digest=digest)
+    )
 
 
 def sample_of(text: str | None) -> Sample:
@@ -91,9 +102,15 @@ def sample_of(text: str | None) -> Sample:
 
 
 def verify_one(
-    run: Run, snapshot_id: str, region_name: str | None = None, dry_run: bool = False
+    run: Run,
+    snapshot_id: str,
+    region_name: str | None = None,
+    dry_run: bool = False,
+    *,
+    digest: bool = False,
 ) -> Verification:
     """Verify one snapshot; see :func:`verify_snapshot`."""
+    _demand_comparable(run, digest=digest)
     snapshot = snapshot_by_id(run, region_name, snapshot_id)
     if snapshot.state != "completed" or snapshot.storage_tier == "archive":
         raise UsageError(f"{snapshot_id} {unfit(snapshot)}")
@@ -102,13 +119,20 @@ def verify_one(
     plan = VerifyPlan(
         place=place, chosen=(snapshot,), total=1, gaps=tuple(gaps(around, [snapshot]))
     )
-    return Verification((plan,), tuple(_carry_out(run, plan, dry_run)))
+    return Verification((plan,), tuple(_carry_out(run, plan, dry_run, digest=digest)))
 
 
 def verify_all(
-    run: Run, region_name: str, sample: Sample, replicas: bool, dry_run: bool = False
+    run: Run,
+    region_name: str,
+    sample: Sample,
+    replicas: bool,
+    dry_run: bool = False,
+    *,
+    digest: bool = False,
 ) -> Verification:
     """Verify a region; see :func:`verify_region`."""
+    _demand_comparable(run, digest=digest)
     places = run.places(region_name)
     results = fanout.each(
         places,
@@ -120,7 +144,9 @@ def verify_all(
     fanout.refuse_if_all_refused(results)
     plans = [result.value for result in results if result.value]
     outcomes = [_unread(result.item, result.error) for result in results if result.error]
-    done = fanout.each(plans, lambda plan: _carry_out(run, plan, dry_run), stop=run.stop)
+    done = fanout.each(
+        plans, lambda plan: _carry_out(run, plan, dry_run, digest=digest), stop=run.stop
+    )
     for one in done:
         outcomes += one.value or []
         outcomes += [_unread(one.item.place, one.error)] if one.error else []
@@ -136,6 +162,13 @@ def verify_all(
     return Verification(tuple(plans), tuple(outcomes))
 
 
+def _demand_comparable(run: Run, *, digest: bool) -> None:
+    if digest and run.settings.replication.exclude:
+        raise UsageError(
+            "--digest: replicas are without the files of replication.exclude, so they aren't equal"
+        )
+
+
 def _unread(place: Place, error: SnapbackError) -> Outcome:
     return Outcome(
         subject=str(place),
@@ -145,18 +178,23 @@ def _unread(place: Place, error: SnapbackError) -> Outcome:
     )
 
 
-def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool) -> list[Outcome]:
+def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> list[Outcome]:
     """Verify what a plan says on one temporary instance; answer what became of each."""
     outcomes = [_gap(one) for one in plan.gaps]
     if dry_run or not plan.chosen:
-        return [*(_outcome(one, Word.WOULD, _how(run, one)) for one in plan.chosen), *outcomes]
+        would = (_outcome(one, Word.WOULD, _how(run, one, digest=digest)) for one in plan.chosen)
+        return [*would, *outcomes]
+    elsewhere = None
+    if digest:
+        elsewhere = copies_elsewhere(run, [one for one in run.places() if one != plan.place])
+        outcomes += [_not_compared(place, error) for place, error in elsewhere.unread]
     run.progress.expect(len(plan.chosen), f"verifying in {plan.place}")
     results: list[Result[Snapshot, Verified]] = []
     try:
         with helper(run, plan.place, PURPOSE) as one:
             results = fanout.each(
                 plan.chosen,
-                partial(_verify, run, one),
+                partial(_verify, run, one, elsewhere),
                 workers=run.settings.verify.verify_workers,
                 stop=run.stop,
                 on_done=lambda _: run.progress.done(),
@@ -168,15 +206,22 @@ def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool) -> list[Outcome]:
     return [*(_became(result) for result in results), *outcomes]
 
 
-def _verify(run: Run, one: Helper, snapshot: Snapshot) -> Verified:
+def _verify(run: Run, one: Helper, elsewhere: Elsewhere | None, snapshot: Snapshot) -> Verified:
     """Examine a volume made of a snapshot, and write the verdict on the snapshot.
 
+    :param elsewhere: copies to compare its digest with; ``None``: that isn't asked for.
     :raises SnapbackError: there is no verdict, or it could not be written.
     """
     wish = VolumeWish(size_gib=snapshot.size_gib, snapshot_id=snapshot.snapshot_id)
     with one.volume(wish) as (_, block_device):
-        parts = examine(one.host, block_device, _command(run, snapshot))
+        command = _command(run, snapshot)
+        parts = examine(one.host, block_device, command, digest=elsewhere is not None)
     verdict = judge(parts, run.now(snapshot.place))
+    if elsewhere:
+        verdict = compare(verdict, elsewhere.found_of(snapshot))
+    former = verdict_of(snapshot.tags)
+    if former and former.digest:
+        verdict = replace(verdict, digest=former.digest)  # what it held first is what it has to
     log.info("%s in %s: %s: %s", snapshot.snapshot_id, snapshot.place, verdict.word,
              verdict.evidence)  # fmt: skip
     try:
@@ -203,16 +248,29 @@ def _command(run: Run, snapshot: Snapshot) -> Command | None:
     return Command(line=line, environment=told, timeout_s=60 * run.settings.verify.verify_minutes)
 
 
-def _how(run: Run, snapshot: Snapshot) -> str:
+def _how(run: Run, snapshot: Snapshot, *, digest: bool) -> str:
     command = _command(run, snapshot)
-    return "check, mount, count" + (f", run {command.line!r}" if command else "")
+    run_it = f", run {command.line!r}" if command else ""
+    return f"check, mount, count{run_it}{', read all of it for a digest' if digest else ''}"
 
 
 def _became(result: Result[Snapshot, Verified]) -> Outcome:
     if result.value is None:
         error = result.error or SnapbackError("nothing came of it")
         return _outcome(result.item, word_for(error), f"not verified: {error}")
-    return _outcome(result.item, _WORDS.get(result.value.word, Word.OK), result.value.evidence)
+    verdict = result.value
+    outcome = _outcome(result.item, _WORDS.get(verdict.word, Word.OK), verdict.evidence)
+    outcome.facts["digest"] = str(verdict.digest) if verdict.digest else None
+    return outcome
+
+
+def _not_compared(place: Place, error: SnapbackError) -> Outcome:
+    return Outcome(
+        subject=str(place),
+        word=Word.PARTIAL,
+        explanation=f"nothing was compared with what is there: {error}",
+        place=place,
+    )
 
 
 def _gap(one: BackupSet) -> Outcome:

@@ -58,6 +58,10 @@ class BackupSet:
         return self.name
 
 
+NO_ROOT = "root"
+"""What is missing where the set was taken without the root volume, as its tag demands."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The set that is meant.
@@ -211,7 +215,7 @@ def _set(
     root = record_of(snapshots[0]).root_device_name
     devices = {record_of(member).device for member in members.values()}
     if root and root not in devices and not missing:
-        missing["root"] = f"no snapshot of {root}, the root device, in {snapshots[0].place}"
+        missing[NO_ROOT] = f"no snapshot of {root}, the root device, in {snapshots[0].place}"
     return BackupSet(
         place=snapshots[0].place,
         instance_id=record_of(snapshots[0]).instance,

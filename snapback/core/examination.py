@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from snapback.core.digest import Digest, together
 from snapback.core.verdicts import CORRUPT, GOOD, OPAQUE, Verified
 
 
@@ -19,6 +20,7 @@ class Part:
         mounted.
     :ivar problem: what is wrong, in words, or ``""``.
     :ivar is_blank: whether nothing at all is on it.
+    :ivar digest: of all that it holds, where that was asked for.
     """
 
     number: int = 0
@@ -26,6 +28,7 @@ class Part:
     entries: int | None = None
     problem: str = ""
     is_blank: bool = False
+    digest: Digest | None = None
 
     @property
     def was_checked(self) -> bool:
@@ -49,11 +52,40 @@ def judge(parts: Sequence[Part], at: datetime) -> Verified:
     """
     wrong = [part for part in parts if part.problem]
     checked = [part for part in parts if part.was_checked]
+    digest = _digest_of(parts)
     if wrong:
         return Verified(at=at, word=CORRUPT, evidence="; ".join(map(str, wrong)))
     if checked:
-        return Verified(at=at, word=GOOD, evidence="; ".join(map(str, checked)))
+        return Verified(at=at, word=GOOD, evidence="; ".join(map(str, checked)), digest=digest)
     if all(part.is_blank for part in parts):
         what = "it is empty: no file system, no partitions, nothing but zeros"
         return Verified(at=at, word=CORRUPT, evidence=what)
-    return Verified(at=at, word=OPAQUE, evidence="; ".join(map(str, parts)))
+    return Verified(at=at, word=OPAQUE, evidence="; ".join(map(str, parts)), digest=digest)
+
+
+def _digest_of(parts: Sequence[Part]) -> Digest | None:
+    known = [(f"{part.number} {part.fs_type}", part.digest) for part in parts if part.digest]
+    return together(known) if known and len(known) == len(parts) else None
+
+
+def compare(found: Verified, others: Sequence[tuple[str, Verified]]) -> Verified:
+    """Answer a verdict, once its digest is compared with those of copies of the same thing.
+
+    One that differs is corrupt: one of the two isn't what was backed up, and nobody knows which.
+
+    :param others: each with what it is called: ``"snap-0123 in eu-west-1"``.
+    """
+    if found.word == CORRUPT or not found.digest:
+        return found
+    known = [(name, other.digest) for name, other in others if other.digest]
+    wrong = [
+        f"it differs from {name}: {what}"
+        for name, digest in known
+        if (what := found.digest.differs(digest))
+    ]
+    if wrong:
+        evidence = "; ".join([*wrong, found.evidence])
+        return replace(found, word=CORRUPT, evidence=evidence)
+    equal = ", ".join(name for name, _ in known)
+    said = f"equal to {equal}" if equal else "no other digest to compare with yet"
+    return replace(found, evidence=f"{found.evidence}; {said}")

@@ -35,6 +35,7 @@ class Word(Enum):
     WOULD = "would do", 0
     ALREADY_RESTORED = "already restored", 0
     BEGUN = "begun", 0
+    MOUNTED = "mounted", 0
     ALREADY_REPLICATED = "already replicated", 0
     BEING_REPLICATED = "being replicated", 0
     ALREADY_GONE = "already gone", 0

@@ -1,7 +1,8 @@
 """The verdict of a verification, as the tag ``snapback:verified`` of a snapshot says it.
 
-``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence. ``opaque`` is what
-nobody can look into without its key, as LUKS: it can be read, and that is all that is known.
+``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
+one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
+without its key, as LUKS: it can be read, and that is all that is known.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from snapback.core import tags as our_tags
+from snapback.core.digest import Digest, read_digest
 from snapback.core.model import Tags
 
 GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: (.*))?\Z", re.ASCII | re.DOTALL
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?(?: (.*))?\Z",
+    re.ASCII | re.DOTALL,
 )
 _UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
 
@@ -27,11 +30,13 @@ class Verified:
 
     :ivar word: ``good``, ``opaque`` or ``corrupt``.
     :ivar evidence: what was seen, in words.
+    :ivar digest: of all that it holds, where one was ever asked for.
     """
 
     at: datetime
     word: str
     evidence: str = ""
+    digest: Digest | None = None
 
     @property
     def is_corrupt(self) -> bool:
@@ -41,8 +46,9 @@ class Verified:
 
 def write_verdict(verdict: Verified) -> dict[str, str]:
     """Answer the tag that says a verdict, in characters that every tag may hold."""
-    evidence = _UNWANTED.sub(" ", verdict.evidence)
-    text = f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z {verdict.word} {evidence}".strip()
+    words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
+    words += [f"digest={verdict.digest}"] if verdict.digest else []
+    text = " ".join([*words, _UNWANTED.sub(" ", verdict.evidence)]).strip()
     return {our_tags.VERDICT: text[: our_tags.LONGEST_VALUE]}
 
 
@@ -55,7 +61,8 @@ def verdict_of(tags: Tags) -> Verified | None:
         at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return Verified(at=at, word=found[2], evidence=found[3] or "")
+    digest = read_digest(found[3] or "")
+    return Verified(at=at, word=found[2], evidence=found[4] or "", digest=digest)
 
 
 def is_corrupt(tags: Tags) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from snapback.core.backup_sets import BackupSet, sets_of
+from snapback.core.backup_sets import NO_ROOT, BackupSet, sets_of
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
 from snapback.core.verdicts import verdict_of
@@ -103,13 +103,17 @@ def _order(snapshot: Snapshot) -> tuple[datetime, float, str]:
 def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[BackupSet]:
     """Answer the sets of some snapshots from which a volume is missing for good.
 
-    What is still pending isn't missing.
+    What is still pending isn't missing, nor is a root volume that backups leave out by its tag.
     """
     found: dict[str, BackupSet] = {}
     ids = {snapshot.snapshot_id for snapshot in chosen}
     for instance_id in sorted({record_of(s).instance for s in chosen} - {""}):
         for one in sets_of(everything, instance_id):
-            lacking = {v: why for v, why in one.missing.items() if why.startswith("no snapshot of")}
+            lacking = [
+                volume
+                for volume, why in one.missing.items()
+                if why.startswith("no snapshot of") and volume != NO_ROOT
+            ]
             if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
                 found[one.set_id] = one
     return list(found.values())

@@ -37,6 +37,11 @@ class Screen:
         if not self._silent:
             _write(sys.stdout, text)
 
+    def result(self, text: str) -> None:
+        """Say what was asked for, where quiet would silence it; JSON has it in its document."""
+        if self._silent and not self._as_json:
+            _write(sys.stdout, text)
+
     def _alarm(self, text: str) -> None:
         _write(sys.stderr, printable(text))
 

@@ -12,11 +12,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from snapback.core.digest import Digest
 from snapback.core.examination import Part
 from snapback.core.filesystems import EXT, PACKAGES, Found
 from snapback.core.partitions import node_of
 from snapback.errors import CommandFailed, HostError
-from snapback.ssh import disks, tools
+from snapback.ssh import digesting, disks, tools
 from snapback.ssh.host import Completed, Host
 
 log = logging.getLogger(__name__)
@@ -42,16 +43,21 @@ class Command:
     timeout_s: float
 
 
-def examine(host: Host, device: str, command: Command | None = None) -> list[Part]:
+def examine(
+    host: Host, device: str, command: Command | None = None, *, digest: bool = False
+) -> list[Part]:
     """Answer what is on a disk, and what is wrong with it.
 
     :param device: the whole disk, of a temporary volume; nothing may use it.
+    :param digest: also read all of it, for a digest.
     :raises HostError: it could not be examined, which tells nothing of the disk.
     """
     tools.demand(host, {**tools.BASE, "cmp": "diffutils", "find": "findutils"}, may_install=True)
+    if digest:
+        tools.demand(host, digesting.PROGRAMS, may_install=True)
     found = disks.probe(host, device)
     if not found.has_table:
-        return [_part(host, device, 0, found, command)]
+        return [_part(host, device, 0, found, command, digest=digest)]
     tools.demand(host, tools.TABLE, may_install=True)
     try:
         table = disks.read_table(host, device)
@@ -65,27 +71,28 @@ def examine(host: Host, device: str, command: Command | None = None) -> list[Par
         except CommandFailed as error:
             parts.append(Part(number=one.number, problem=f"can't be read: {_said(error.stderr)}"))
             continue
-        parts.append(_part(host, node, one.number, inside, command))
+        parts.append(_part(host, node, one.number, inside, command, digest=digest))
     return parts
 
 
-def _part(host: Host, device: str, number: int, found: Found, command: Command | None) -> Part:
+def _part(
+    host: Host, device: str, number: int, found: Found, command: Command | None, *, digest: bool
+) -> Part:
     if found.is_ambivalent:
         return Part(number=number, problem="its signatures contradict each other")
     if not found.has_file_system:
-        return Part(
-            number=number,
-            fs_type=found.fs_type or found.table,
-            is_blank=not (found.fs_type or found.table) and _is_blank(host, device),
-        )
+        what = found.fs_type or found.table
+        try:
+            whole = digesting.digest_of(host, device) if digest else None
+        except digesting.Unreadable as error:
+            return Part(number=number, fs_type=what, problem=_cannot_be_read(error))
+        is_blank = not what and _is_blank(host, device)
+        return Part(number=number, fs_type=what, is_blank=is_blank, digest=whole)
     tools.demand(host, PACKAGES[found.fs_type], may_install=True)
     try:
         _CHECKS[found.fs_type](host, device)
-        return Part(
-            number=number,
-            fs_type=found.fs_type,
-            entries=_look_inside(host, device, found.fs_type, command),
-        )
+        entries, whole = _look_inside(host, device, found.fs_type, command, digest=digest)
+        return Part(number=number, fs_type=found.fs_type, entries=entries, digest=whole)
     except _Wrong as wrong:
         return Part(number=number, fs_type=found.fs_type, problem=str(wrong))
 
@@ -154,7 +161,9 @@ def _demand_mount(error: CommandFailed) -> None:
         raise error
 
 
-def _look_inside(host: Host, device: str, fs_type: str, command: Command | None) -> int:
+def _look_inside(
+    host: Host, device: str, fs_type: str, command: Command | None, *, digest: bool
+) -> tuple[int, Digest | None]:
     """Answer how many entries a file system has, once the user's command has seen it, too."""
     try:
         with disks.mounted(host, device, fs_type, read_only=True) as folder:
@@ -163,10 +172,17 @@ def _look_inside(host: Host, device: str, fs_type: str, command: Command | None)
                 raise _Wrong(f"not all of it can be listed: {_said(counted.stderr)}")
             if command:
                 _run_command(host, folder, command)
-            return int(counted.stdout)
+            whole = digesting.digest_of(host, folder) if digest else None
+            return int(counted.stdout), whole
+    except digesting.Unreadable as error:
+        raise _Wrong(_cannot_be_read(error)) from error
     except CommandFailed as error:
         _demand_mount(error)
         raise _Wrong(f"it can't be mounted: {_said(error.stderr)}") from error
+
+
+def _cannot_be_read(error: digesting.Unreadable) -> str:
+    return f"not all of it can be read: {_said(str(error))}"
 
 
 def _run_command(host: Host, folder: str, command: Command) -> None:

@@ -12,9 +12,13 @@ from snapback.tasks import options
 from snapback.tasks.boundary import perform
 
 if TYPE_CHECKING:
+    from snapback.core.outcome import Outcome
     from snapback.report.report import Report
     from snapback.report.screen import Screen
     from snapback.runtime import Run
+
+
+_DIGEST = "also read all of it, and compare its digest with those of its replicas or its source"
 
 
 @task(
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     help={
         "snapshot_id": "the snapshot: snap-0123456789abcdef0",
         "region_name": "where it lies; may be contracted (default: looked for)",
+        "digest": _DIGEST,
         **options.COMMON,
     },
 )
@@ -29,6 +34,7 @@ def verify_snapshot(
     c: Any,
     snapshot_id: str,
     region_name: str | None = None,
+    digest: bool = False,
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
@@ -42,14 +48,16 @@ def verify_snapshot(
     configured verify_command is run. The tag snapback:verified of the snapshot tells the verdict.
 
     Exit codes: 0 it is good, or can't be looked into; 1 it is corrupt, its set isn't whole, or it
-    could not be verified; 2 refused, nothing done; 4 something is left behind that needs a hand.
+    could not be verified; 2 refused, nothing done; 3 a region's copies could not be compared; 4
+    something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.report.verifications import verification_report
         from snapback.verify import verify_one
 
-        return verification_report(verify_one(run, snapshot_id, region_name, dry), dry)
+        found = verify_one(run, snapshot_id, region_name, dry, digest=digest)
+        return verification_report(found, dry)
 
     perform(
         c,
@@ -69,6 +77,7 @@ def verify_snapshot(
         "region_name": "the region; may be contracted: eu-w for eu-west-1",
         "sample": "so many only, 20 or 5%: those verified longest ago (default: all)",
         "replicas": "also the replicas of other regions' snapshots",
+        "digest": _DIGEST,
         **options.COMMON,
     },
 )
@@ -77,6 +86,7 @@ def verify_region(
     region_name: str,
     sample: str | None = None,
     replicas: bool = False,
+    digest: bool = False,
     account: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
@@ -90,14 +100,15 @@ def verify_region(
     first, then what was verified longest ago. Sets from which a volume is missing are failures.
 
     Exit codes: 0 all are good, or can't be looked into; 1 some are corrupt, or could not be
-    verified; 2 refused, nothing done; 4 something is left behind that needs a hand.
+    verified; 2 refused, nothing done; 3 a region's copies could not be compared; 4 something is
+    left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.report.verifications import verification_report
         from snapback.verify import sample_of, verify_all
 
-        found = verify_all(run, region_name, sample_of(sample), replicas, dry)
+        found = verify_all(run, region_name, sample_of(sample), replicas, dry, digest=digest)
         return verification_report(found, dry)
 
     perform(
@@ -143,8 +154,8 @@ def mount_snapshot(
     """
     Mount a snapshot read-only on a temporary instance, to get single files back.
 
-    Prints the ssh line to look into it, and stays until Enter is pressed, or for --hours. All of it
-    is taken down then, also with Ctrl-C. The snapshot itself is not touched.
+    Prints the ssh line to look into it, and stays until Enter or Ctrl-C is pressed, or for --hours.
+    All of it is taken down then. The snapshot itself is not touched.
 
     Exit codes: 0 all done; 1 it can't be mounted, or not copied; 2 refused, nothing done; 4
     something is left behind that needs a hand.
@@ -152,8 +163,8 @@ def mount_snapshot(
 
     def body(run: Run, screen: Screen, _: bool) -> Report:
         from snapback.errors import UsageError
-        from snapback.mount import Errand, mount
-        from snapback.report.report import Report
+        from snapback.mount import Errand, Telling, mount
+        from snapback.report.report import Report, document
 
         if to != "." and not copy:
             raise UsageError("--to is for --copy")
@@ -164,9 +175,14 @@ def mount_snapshot(
             to=to,
             partition=int(options.number(partition, "--partition", 0)),
         )
-        return Report(
-            outcomes=[mount(run, snapshot_id, region_name, errand, screen.line)], columns=()
-        )
+
+        def ready(mounted: Outcome) -> None:
+            screen.result(mounted.facts["ssh"])
+            now = Report(outcomes=[mounted], columns=())
+            screen.document(document("mount_snapshot", run.run_id, False, now, 0, ""))
+
+        done = mount(run, snapshot_id, region_name, errand, Telling(screen.line, ready))
+        return Report(outcomes=[done], columns=())
 
     perform(
         c,

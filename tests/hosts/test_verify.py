@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -19,6 +20,7 @@ from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_restore import everything
 
 ROOT = {"device": "/dev/sda1", "size": 4, "partitioned": True}
+NOT_BACKED_UP = {**ROOT, "tags": {"snapback:exclude": ""}}
 EXT4 = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
 XFS = {"device": "/dev/sdg", "size": 1, "filesystem": "xfs", "mount_point": "/srv"}
 BTRFS = {"device": "/dev/sdh", "size": 1, "filesystem": "btrfs", "mount_point": "/home/b"}
@@ -32,8 +34,10 @@ for folder in /data /srv /home/b; do
     mkdir -p "$folder/a b"; for n in $(seq 300); do echo $n >"$folder/a b/$n"; done
     head -c 4000000 /dev/urandom >"$folder/random"
 done
-[ ! -b /dev/nvme4n1 ] || { printf k >/run/k; cryptsetup luksFormat -q --pbkdf pbkdf2 \
-    --pbkdf-force-iterations 1000 /dev/nvme4n1 /run/k; }
+if [ -n "$LUKS" ]; then
+    printf k >/run/k
+    cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "$LUKS" /run/k
+fi
 sync
 echo "not synced" >/data/late
 """
@@ -62,10 +66,13 @@ class Fleet:
 
 @pytest.fixture
 def fleet(load, fab, sandbox, world, reachable):
-    def make(*volumes: dict[str, Any], **settings: Any) -> Fleet:
+    def make(
+        *volumes: dict[str, Any], root: dict[str, Any] = ROOT, more: str = "", **settings: Any
+    ) -> Fleet:
         reachable(temporary=TEMPORARY, **settings)
-        found = Fleet(sandbox, world, fab, load(instance("web", volumes=[ROOT, *volumes]))["web"])
-        code, _, err = sandbox.hosts.run(found.instance_id, FILL)
+        found = Fleet(sandbox, world, fab, load(instance("web", volumes=[root, *volumes]))["web"])
+        luks = f"/dev/nvme{volumes.index(LUKS) + 1}n1" if LUKS in volumes else ""
+        code, _, err = sandbox.hosts.run(found.instance_id, f"LUKS={luks}\n{FILL}{more}")
         assert code == 0, err
         found.back_up()
         return found
@@ -146,20 +153,63 @@ def test_the_users_own_command_decides_and_sees_which_it_is(fleet, fab, world):
     assert web.verdict(bad).is_corrupt
 
 
-def test_a_missing_member_of_a_set_is_found_and_replicas_are_proved(fleet, fab, world, sandbox):
-    web = fleet(EXT4, replication={"engine": "copy"})
+# Names that a shell or an unwary program would trip over, and all that is told of an entry.
+ODD = r"""
+cd /data
+printf 'NEEDLE%04096d' 7 >"\$(touch ran) \"it's\" "$(printf 'a\nline')
+touch -- -n; mkfifo pipe; mknod device b 7 9; ln -s -- -n link; ln -- -n hard
+python3 -c 'import os; os.setxattr("-n", "user.b", b"2"); os.setxattr("-n", "user.a", b"1")'
+chown 33:44 -- -n; chmod 4711 -- -n
+printf 'x%.0s' $(seq 250) | xargs touch
+sync
+"""
+
+
+def test_replicas_are_compared_with_their_sources(fleet, fab, world, sandbox):
+    web = fleet(EXT4, LUKS, root=NOT_BACKED_UP, more=ODD)
     assert fab("rsync_region", EAST, WEST, "--synchronously").code == 0
-    ended = fab("verify_region", WEST, "--json")
+    ended = fab("verify_region", WEST, "--digest", "--json")
     assert ended.code == 1
     assert "there is no completed snapshot that was taken there" in ended.out
-    (root,) = [s for s in world.snapshots(WEST) if s["VolumeSize"] == 4]
-    world.ec2(WEST).delete_snapshot(SnapshotId=root["SnapshotId"])
-    ended = fab("verify_region", WEST, "--replicas", "--json")
+    ended = fab("verify_region", EAST, "--digest", "--json")
+    assert ended.code == 0, ended
+    assert ended.out.count("no other digest to compare with yet") == 2
+    ended = fab("verify_region", WEST, "--replicas", "--digest", "--json")
+    assert ended.code == 0, ended
+    for item in ended.document["items"]:
+        source = web.snapshot(item["device"])
+        assert f"; equal to {source} in {EAST}" in item["explanation"]
+        assert item["digest"] == str(web.verdict(source).digest)
+    damaged = next(i["snapshot"] for i in ended.document["items"] if i["device"] == "/dev/sdf")
+    _overwrite(sandbox, damaged, b"NEEDLE")
+    replica = ("verify_snapshot", f"--snapshot-id={damaged}")
+    assert fab(*replica).code == 0  # its file system knows nothing of it
+    ended = fab(*replica, "--digest")
+    assert ended.code == 1
+    assert "differs from what it was on 20" in ended.err
+    assert f"differs from {web.snapshot('/dev/sdf')} in {EAST}: the content of files" in ended.err
+
+
+def _overwrite(sandbox: Sandbox, snapshot_id: str, needle: bytes) -> None:
+    """Overwrite what is in a file of a snapshot, passing over the holes of its image."""
+    with Path(sandbox.hosts.snapshot_image(snapshot_id)).open("rb", buffering=0) as image:
+        begin = end = 0
+        found = -1
+        while found < 0:
+            begin = os.lseek(image.fileno(), end, os.SEEK_DATA)
+            end = os.lseek(image.fileno(), begin, os.SEEK_HOLE)
+            found = os.pread(image.fileno(), end - begin, begin).find(needle)
+    sandbox.hosts.damage(snapshot_id, begin + found, b"x" * 9)
+
+
+def test_a_missing_member_of_a_set_is_found(fleet, fab, world, sandbox):
+    web = fleet(EXT4)
+    world.ec2().delete_snapshot(SnapshotId=web.snapshot("/dev/sda1"))
+    ended = fab("verify_region", EAST, "--json")
     assert ended.code == 1
     words = sorted(item["outcome"] for item in ended.document["items"])
     assert words == ["failed", "ok"]
     assert f"{web.volumes['/dev/sda1']}: no snapshot of /dev/sda1" in ended.out
-    assert web.verdict(web.snapshot("/dev/sdf")) is None
 
 
 # Files.
@@ -187,22 +237,21 @@ def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, world, tmp_path: Path
     web = fleet(EXT4)
     before = sorted(everything(world))
     root = web.snapshot("/dev/sda1")
-    with fab_running("mount_snapshot", f"--snapshot-id={root}", "--hours=1") as process:
+    with fab_running("mount_snapshot", f"--snapshot-id={root}", "--json") as process:
         assert process.stdout is not None
-        said: list[str] = []
-        while not any(line.startswith("press Enter") for line in said):
-            said.append(process.stdout.readline())
-            assert said[-1], (said, process.stderr.read() if process.stderr else "")
-        (line,) = [one for one in said if one.startswith("look into it")]
-        (where,) = [one for one in said if one.startswith("  /run/snapback-")]
-        ssh = line.partition(": ")[2].strip()
-        look = f"{ssh} 'sudo cat {where.split()[0]}/etc/passwd; sudo touch {where.split()[0]}/x'"
+        told = process.stdout.readline()
+        assert told, process.stderr.read() if process.stderr else ""
+        (item,) = json.loads(told)["items"]
+        ((folder, partition),) = item["folders"].items()
+        assert (item["outcome"], partition, item["hours"]) == ("mounted", 1, 1)
+        look = f"{item['ssh']} 'sudo cat {folder}/etc/passwd; sudo touch {folder}/x'"
         done = subprocess.run(["sh", "-c", look], capture_output=True, text=True, check=False)
         assert "ubuntu:x:1000" in done.stdout
         assert "Read-only file system" in done.stderr
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-        assert process.returncode == 1  # as whatever is stopped
+        last = json.loads(process.stdout.readline())
+        assert (last["exit_code"], last["items"][0]["outcome"]) == (0, "done")
+        assert process.wait(timeout=60) == 0  # Ctrl-C is how it is ended
     assert nothing_is_left(world, before)
 
 

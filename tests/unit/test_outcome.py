@@ -59,6 +59,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "deleted": 0,
         "would do": 0,
         "begun": 0,
+        "mounted": 0,
         "already replicated": 0,
         "already restored": 0,
         "being replicated": 0,

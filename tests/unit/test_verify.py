@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from snapback.core.examination import Part, judge
+from snapback.core.digest import Digest
+from snapback.core.examination import Part, compare, judge
 from snapback.core.health import Limits, Severity
 from snapback.core.health import judge as judge_health
 from snapback.core.model import Place, Snapshot
@@ -16,6 +19,8 @@ from snapback.core.trim_plan import plan_trim
 from snapback.core.verdicts import Verified, verdict_of, write_verdict
 from snapback.core.verify_plan import Sample, plan_verification, read_sample
 from snapback.errors import UsageError
+from snapback.report.screen import Screen
+from snapback.ssh.digest_script import of_folder
 from snapback.verify import sample_of
 from tests.unit.builders import an_instance, at, judged, kept, policy, seen, snapshot, status_of
 
@@ -191,3 +196,64 @@ def test_a_corrupt_one_is_critical_until_a_newer_one_is_good() -> None:
     assert severity is Severity.CRITICAL
     assert text == "snap-2026-11-23T03:00 was found corrupt: x"
     assert findings([bad, shot("2026-11-24T03:00", "good")]) == []
+
+
+# Digests.
+
+ONE, OTHER = Digest("a" * 32, "b" * 32), Digest("a" * 32, "c" * 32)
+
+
+def found(digest: Digest | None, word: str = "good") -> Verified:
+    return Verified(at=NOW, word=word, evidence="ext4, 3 entries", digest=digest)
+
+
+def test_a_digest_is_kept_with_the_verdict() -> None:
+    assert verdict_of(write_verdict(found(ONE))) == found(ONE)
+    assert f" good digest={'a' * 32}.{'b' * 32} ext4" in write_verdict(found(ONE))[VERDICT]
+
+
+def test_what_differs_from_a_copy_is_corrupt() -> None:
+    verdict = compare(found(ONE), [("snap-1 in eu-west-1", found(OTHER)), ("x", found(None))])
+    assert verdict.is_corrupt
+    assert verdict.evidence.startswith("it differs from snap-1 in eu-west-1: the content of files;")
+    equal = compare(found(ONE, "opaque"), [("snap-1 in eu-west-1", found(ONE, "corrupt"))])
+    assert (equal.word, equal.evidence[-28:]) == ("opaque", "equal to snap-1 in eu-west-1")
+    assert "no other digest" in compare(found(ONE), [("x", found(None))]).evidence
+    assert compare(found(None), [("x", found(ONE))]) == found(None)
+
+
+def test_only_a_whole_disk_has_a_digest() -> None:
+    parts = [Part(number=1, fs_type="ext4", entries=3, digest=ONE), Part(number=14, digest=OTHER)]
+    assert judge(parts, NOW).digest
+    assert judge([parts[0], Part(number=14)], NOW).digest is None
+    assert judge(parts, NOW).digest != judge(parts[::-1], NOW).digest
+
+
+def test_the_digest_of_a_folder_tells_all_but_times(tmp_path: Path) -> None:
+    def told() -> tuple[str, str]:
+        return of_folder(os.fsencode(tmp_path))
+
+    odd = tmp_path / "$(touch ran)\n'\" \udcff"
+    odd.mkdir()
+    file = odd / "-n"
+    file.write_bytes(b"x" * 3000)
+    (odd / "link").symlink_to("nowhere")
+    first = told()
+    os.utime(file, (1, 1))
+    assert told() == first
+    file.chmod(0o600)
+    assert (told()[0] != first[0], told()[1]) == (True, first[1])
+    second = told()
+    file.write_bytes(b"x" * 2999 + b"y")
+    assert (told()[0], told()[1] != first[1]) == (second[0], True)
+    (odd / "link").unlink()
+    (odd / "link").symlink_to("elsewhere")
+    assert told()[0] != second[0]
+
+
+@pytest.mark.parametrize(("quiet", "as_json", "said"), [(True, False, "ssh x\n"), (True, True, "")])
+def test_what_was_asked_for_is_said_whatever_quiet_says(
+    capsys: pytest.CaptureFixture[str], quiet: bool, as_json: bool, said: str
+) -> None:
+    Screen(quiet=quiet, as_json=as_json).result("ssh x")
+    assert capsys.readouterr().out == said
