@@ -69,7 +69,7 @@ def fleet(load, fab, sandbox, world, reachable):
     def make(
         *volumes: dict[str, Any], root: dict[str, Any] = ROOT, more: str = "", **settings: Any
     ) -> Fleet:
-        reachable(temporary=TEMPORARY, **settings)
+        reachable(temporary=TEMPORARY, ssh={"connect_timeout_s": 60}, **settings)
         found = Fleet(sandbox, world, fab, load(instance("web", volumes=[root, *volumes]))["web"])
         luks = f"/dev/nvme{volumes.index(LUKS) + 1}n1" if LUKS in volumes else ""
         code, _, err = sandbox.hosts.run(found.instance_id, f"LUKS={luks}\n{FILL}{more}")
