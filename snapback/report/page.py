@@ -9,7 +9,7 @@ from html import escape
 from importlib.resources import files
 
 from snapback.report.files import write_whole
-from snapback.report.picture import Lane, Scale, axis, picture, scale_for
+from snapback.report.picture import Lane, Scale, axis, grid, picture, scale_for, shape
 
 STATES = ("critical", "unknown", "warning", "former", "trim", "ok", "gone")
 _FILTER_WORDS = {"trim": "some would go"}
@@ -80,7 +80,7 @@ def html(page: Page) -> str:
     scale = scale_for(lane for row in page.rows for lane in row.lanes)
     rows = "\n".join(_row(row, number, scale) for number, row in enumerate(page.rows))
     return _asset("page.html").format(
-        style=_asset("page.css"),
+        style=_asset("page.css") + grid(scale),
         script=_asset("page.js"),
         title=escape(page.title),
         verdict=escape(page.verdict),
@@ -131,8 +131,8 @@ def _filter(state: str, rows: Sequence[Row]) -> str:
 def _legend(entry: tuple[str, str]) -> str:
     kind, about = entry
     return (
-        f'<li><svg width="16" height="16" aria-hidden="true"><use href="#{kind}" class="{kind}" '
-        f'x="8" y="8"/></svg>{escape(about)}</li>'
+        f'<li><svg width="16" height="20" aria-hidden="true">{shape(kind, "8")}</svg>'
+        f"{escape(about)}</li>"
     )
 
 
@@ -164,5 +164,6 @@ def _row(row: Row, number: int, scale: Scale) -> str:
         f'<td class="n" data-label="last">{escape(row.last or "none")}'
         f"<small>{escape(row.last_more)}</small></td>"
         f'<td class="n" data-label="kept">{row.kept}<small>{escape(row.kept_more)}</small></td>'
-        f'<td class="pictures"><div class="lanes">{lanes}</div>{why}</td></tr>'
+        f'<td class="pictures"><div class="lanes" style="--lanes:{len(row.lanes)}">{lanes}</div>'
+        f"{why}</td></tr>"
     )

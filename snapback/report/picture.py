@@ -25,6 +25,8 @@ TICKS = (
     ("10 years", 10 * 365 * DAY),
     ("30 years", 30 * 365 * DAY),
 )
+ROUND = {"kept": "3", "better": "5.5", "going": "3.2"}
+TIGHT = 14.0
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,33 @@ def scale_for(lanes: Iterable[Lane]) -> Scale:
 
 
 def axis(scale: Scale) -> str:
-    """Answer the axis, for the head of the column."""
-    labels = "".join(
-        f'<text x="{x:g}%" y="14">{escape(label)}</text>' for label, x in scale.ticks()
-    )
+    """Answer the axis, for the head of the column; where that is narrow, some labels give way."""
+    labels, free = "", math.inf
+    for label, x in sorted(scale.ticks(), key=lambda tick: -tick[1]):
+        is_tight = free - x < TIGHT
+        free = free if is_tight else x
+        name = ' class="tight"' if is_tight else ""
+        labels = f'<text{name} x="{x:g}%" y="14">{escape(label)}</text>{labels}'
     return f'<svg class="axis" height="{HEIGHT}" aria-hidden="true">{labels}</svg>'
+
+
+def grid(scale: Scale) -> str:
+    """Answer the lines at the axis's ticks as CSS: the background of all lanes, drawn once."""
+    line = "linear-gradient(var(--grid), var(--grid))"
+    lines = (f"{line} {x:g}% 0 / 1px 100% no-repeat" for _, x in scale.ticks())
+    return f"svg.lane {{ background: {', '.join(lines)}; }}"
+
+
+def shape(kind: str, x: str, text: str = "") -> str:
+    """Answer a mark: a circle where that will do, since of those a browser bears many more.
+
+    :param text: what is said of it.
+    """
+    title = f"<title>{escape(text)}</title>" if text else ""
+    y = HEIGHT // 2
+    if radius := ROUND.get(kind):
+        return f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}">{title}</circle>'
+    return f'<use href="#{kind}" class="{kind}" x="{x}" y="{y}">{title}</use>'
 
 
 def picture(lane: Lane, scale: Scale) -> str:
@@ -95,17 +119,13 @@ def picture(lane: Lane, scale: Scale) -> str:
             f'<rect class="fresh" x="{begins:g}%" y="0" width="{100 - begins:g}%" '
             f'height="{HEIGHT}"/>'
         )
-    grid = "".join(
-        f'<line x1="{x:g}%" x2="{x:g}%" y1="0" y2="{HEIGHT}"/>' for _, x in scale.ticks()
-    )
     marks = "".join(
-        f'<use href="#{mark.kind}" class="{mark.kind}" x="{scale.at(mark.age):g}%" '
-        f'y="{HEIGHT // 2}"><title>{escape(mark.text)}</title></use>'
+        shape(mark.kind, f"{scale.at(mark.age):g}%", mark.text)
         for mark in sorted(lane.marks, key=lambda mark: mark.age, reverse=True)
     )
     return (
         f'<svg class="lane" height="{HEIGHT}" role="img" tabindex="0" '
-        f'aria-label="{escape(about)}">{fresh}<g class="grid">{grid}</g>{marks}</svg>'
+        f'aria-label="{escape(about)}">{fresh}{marks}</svg>'
     )
 
 

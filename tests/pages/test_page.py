@@ -153,7 +153,8 @@ def test_the_filter_takes_words_and_states_and_says_how_many(page: Browser) -> N
 
 def test_a_mark_says_what_it_is_when_pointed_at(page: Browser) -> None:
     where: dict[str, float] = page.run(
-        "const m = document.querySelector('tbody use.going'); m.scrollIntoView({block: 'center'});"
+        "const m = document.querySelector('tbody circle.going');"
+        "m.scrollIntoView({block: 'center'});"
         "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {"
         "  const r = m.getBoundingClientRect();"
         "  done({x: r.x + r.width / 2, y: r.y + r.height / 2});"
@@ -184,14 +185,15 @@ def test_the_keys_walk_from_mark_to_mark(page: Browser) -> None:
 
 def test_each_kind_of_mark_has_its_shape_and_place(page: Browser) -> None:
     kinds: list[str] = page.run(
-        "return [...document.querySelectorAll('tbody use')].map(u => u.getAttribute('href'))"
+        "return [...document.querySelectorAll('tbody svg.lane > :is(circle, use)')]"
+        ".map(mark => mark.getAttribute('class'))"
     )
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "#kept": 9, "#going": 17, "#better": 1, "#pending": 1, "#broken": 1,
+        "kept": 9, "going": 17, "better": 1, "pending": 1, "broken": 1,
     }  # fmt: skip
     places: list[float] = page.run(
         "return [...document.querySelectorAll('tr[data-sought*=web] svg.lane')[0]"
-        ".querySelectorAll('use')].map(u => u.getBoundingClientRect().x)"
+        ".querySelectorAll('circle')].map(u => u.getBoundingClientRect().x)"
     )
     assert places == sorted(places)
     gaps = [later - earlier for earlier, later in pairwise(places)]
@@ -249,8 +251,8 @@ def test_the_dry_run_of_a_trimming_has_the_same_picture(window: Browser, tmp_pat
     assert page.run("return document.querySelector('h1').textContent") == (
         "17 snapshots would go, 10 would stay"
     )
-    assert page.run("return document.querySelectorAll('tbody use.going').length") == 17
-    assert page.run("return document.querySelectorAll('tbody use.kept').length") == 8
+    assert page.run("return document.querySelectorAll('tbody circle.going').length") == 17
+    assert page.run("return document.querySelectorAll('tbody circle.kept').length") == 8
     assert page.log("browser") == []
 
 

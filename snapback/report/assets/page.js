@@ -41,7 +41,7 @@ function said(mark) {
 }
 
 function show(mark) {
-  for (const other of document.querySelectorAll("use.at")) other.classList.remove("at");
+  for (const other of document.querySelectorAll("svg.lane .at")) other.classList.remove("at");
   mark.classList.add("at");
   tip.textContent = said(mark);
   tip.hidden = false;
@@ -54,11 +54,11 @@ function show(mark) {
 
 function hide() {
   tip.hidden = true;
-  for (const mark of document.querySelectorAll("use.at")) mark.classList.remove("at");
+  for (const mark of document.querySelectorAll("svg.lane .at")) mark.classList.remove("at");
 }
 
 function walk(lane, key) {
-  const marks = [...lane.querySelectorAll("use")];
+  const marks = [...lane.querySelectorAll("circle, use")];
   if (!marks.length) return;
   const now = marks.findIndex((mark) => mark.classList.contains("at"));
   const last = marks.length - 1;
@@ -71,7 +71,7 @@ for (const box of boxes) box.addEventListener("change", filter);
 document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
 for (const button of document.querySelectorAll("thead button")) button.addEventListener("click", () => sortBy(button));
 body.addEventListener("pointerover", (event) => {
-  const mark = event.target.closest("use");
+  const mark = event.target.closest("circle, use");
   if (mark) show(mark);
   else hide();
 });
