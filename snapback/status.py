@@ -28,10 +28,12 @@ WITHOUT_BODY = (Kind.IMAGE, Kind.KEY_PAIR, Kind.SECURITY_GROUP)
 class Judged:
     """A volume's history, and what is wrong with it.
 
+    :ivar limits: those that hold for it.
     :ivar findings: the worst first; none for a volume that shouldn't be backed up.
     """
 
     history: History
+    limits: Limits
     findings: tuple[Finding, ...]
 
     @property
@@ -129,15 +131,15 @@ def judge_all(
     :param limits_for: the limits of an instance with some tags.
     :param root_is_frozen: as for :func:`~snapback.core.health.judge`.
     """
-    judged = [
-        Judged(
-            history,
-            tuple(judge(history, limits_for(history.tags), root_is_frozen=root_is_frozen))
+    judged = []
+    for history in histories:
+        limits = limits_for(history.tags)
+        findings = (
+            judge(history, limits, root_is_frozen=root_is_frozen)
             if history.standing is Standing.EARMARKED
-            else (),
+            else ()
         )
-        for history in histories
-    ]
+        judged.append(Judged(history, limits, tuple(findings)))
     fine = [one for one in judged if _is_kept_up(one.history)]
     others = [one for one in judged if not _is_kept_up(one.history)]
     return [*others, *sorted(fine, key=lambda one: -one.severity)]

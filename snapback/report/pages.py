@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from snapback.config import Check
 from snapback.core.health import Severity
 from snapback.core.history import History, Replicas, Standing, age_of, taken_at
 from snapback.core.model import Consistency, Snapshot
@@ -22,13 +21,10 @@ _STANDINGS = {Standing.NO_LONGER: ("former", "no longer"), Standing.ORPHAN: ("go
 Verdicts = Mapping[tuple[str, str], Verdict]
 
 
-def page_of_status(status: Status, check: Check, read_at: datetime) -> Page:
-    """Answer the page that shows the state of all backups.
-
-    :param check: the limits, for the time that is shaded in the pictures.
-    """
+def page_of_status(status: Status, read_at: datetime) -> Page:
+    """Answer the page that shows the state of all backups."""
     verdicts = _verdicts(status.trim_plans)
-    rows = [_row_of(one, check, verdicts) for one in status.judged]
+    rows = [_row_of(one, verdicts) for one in status.judged]
     counted = {s: sum(one.severity is s for one in status.earmarked) for s in Severity}
     going = sum(not verdict.keep for verdict in verdicts.values())
     orphans = status.survey.of(Standing.ORPHAN)
@@ -86,9 +82,8 @@ def page_of_trimming(plans: Sequence[TrimPlan], read_at: datetime) -> Page:
     )
 
 
-def _row_of(judged: Judged, check: Check, verdicts: Verdicts) -> Row:
+def _row_of(judged: Judged, verdicts: Verdicts) -> Row:
     history = judged.history
-    limits = check.limits_for(history.tags)
     state, word = _STANDINGS.get(
         history.standing, (judged.severity.name.lower(), judged.severity.name.lower())
     )
@@ -113,13 +108,13 @@ def _row_of(judged: Judged, check: Check, verdicts: Verdicts) -> Row:
             Lane(
                 str(history.place),
                 _marks(history, (*history.completed, *history.pending, *history.broken), verdicts),
-                limits.max_age if in_use else None,
+                judged.limits.max_age if in_use else None,
             ),
             *(
                 Lane(
                     f"→ {replicas.place}",
                     _marks(history, _all_of(replicas), verdicts),
-                    limits.max_replica_age if replicas.wanted else None,
+                    judged.limits.max_replica_age if replicas.wanted else None,
                 )
                 for replicas in history.replicas
             ),

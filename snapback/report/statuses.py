@@ -12,6 +12,7 @@ from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word
 from snapback.core.survey import Temporary
 from snapback.core.trim_plan import age
+from snapback.core.wording import printable
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
 
@@ -73,7 +74,8 @@ def check_line(status: Status) -> str:
         said = "; ".join(problems[:MOST_NAMED]) + more
     else:
         said = f"{many(len(status.earmarked), 'volume')} backed up, all as it should be"
-    return f"SNAPBACK {status.severity.name} - {said.replace('|', '/')} | {_performance(status)}"
+    said = printable(said.replace("|", "/"))
+    return f"SNAPBACK {status.severity.name} - {said} | {_performance(status)}"
 
 
 def _problems(status: Status) -> list[str]:
@@ -102,22 +104,42 @@ def whose(history: History) -> str:
 
 
 def _performance(status: Status) -> str:
+    """Answer Nagios's performance data: ``label=value;warn;crit;min`` with ranges as limits.
+
+    An age comes with the limit of the very volume that has it, since limits differ by tags.
+    """
     bad = Counter(one.severity for one in status.earmarked)
-    ages = [_seconds(h.age(h.last)) for h in _in_use(status) if h.last]
-    replica_ages = [
-        _seconds(h.age(r.last)) for h in _in_use(status) for r in h.replicas if r.wanted and r.last
+    ages = [
+        (_seconds(one.history.age(one.history.last)), _seconds(one.limits.max_age))
+        for one in status.earmarked
+        if one.history.last
     ]
+    replica_ages = [
+        (_seconds(one.history.age(r.last)), _seconds(one.limits.max_replica_age))
+        for one in status.earmarked
+        for r in one.history.replicas
+        if r.wanted and r.last
+    ]
+    unknown = bad[Severity.UNKNOWN] + len(status.survey.unread)
     data = {
-        "volumes": str(len(status.earmarked)),
-        "critical": str(bad[Severity.CRITICAL]),
-        "warning": str(bad[Severity.WARNING]),
-        "unknown": str(bad[Severity.UNKNOWN] + len(status.survey.unread)),
-        "oldest_backup": f"{max(ages)}s" if ages else "U",
-        "oldest_replica": f"{max(replica_ages)}s" if replica_ages else "U",
-        "pending": str(sum(len(h.pending) for h in _in_use(status))),
-        "errors": str(sum(len(h.broken) for h in _in_use(status))),
+        "volumes": f"{len(status.earmarked)};;1:;0",
+        "critical": f"{bad[Severity.CRITICAL]};;0;0",
+        "warning": f"{bad[Severity.WARNING]};0;;0",
+        "unknown": f"{unknown};;;0",
+        "oldest_backup": _oldest(ages),
+        "oldest_replica": _oldest(replica_ages),
+        "pending": f"{sum(len(h.pending) for h in _in_use(status))};;;0",
+        "errors": f"{sum(len(h.broken) for h in _in_use(status))};;;0",
     }
     return " ".join(f"{name}={value}" for name, value in data.items())
+
+
+def _oldest(ages: list[tuple[int, int]]) -> str:
+    """Answer the greatest age with its limit; ``U``, unknown, where there is none."""
+    if not ages:
+        return "U"
+    age_s, limit_s = max(ages)
+    return f"{age_s}s;;{limit_s};0"
 
 
 def _in_use(status: Status) -> list[History]:

@@ -128,5 +128,5 @@ def _read(run: Run, region_name: str | None, html: str | None, prometheus: str |
     if prometheus:
         write_whole(prometheus, metrics_text(found, now.timestamp()))
     if html:
-        write_page(html, page_of_status(found, run.settings.check, now))
+        write_page(html, page_of_status(found, now))
     return found

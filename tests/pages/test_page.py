@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from snapback.config import Check
 from snapback.core.model import Consistency, Place
 from snapback.core.retention import Protection
 from snapback.core.trim_plan import plan_trim
@@ -72,7 +71,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def page(window: Browser, tmp_path: Path) -> Browser:
     """The page of the fleet, opened."""
-    return show(window, tmp_path, html(page_of_status(fleet(), Check(), NOW)))
+    return show(window, tmp_path, html(page_of_status(fleet(), NOW)))
 
 
 def show(window: Browser, folder: Path, text: str) -> Browser:
@@ -257,7 +256,7 @@ def test_the_dry_run_of_a_trimming_has_the_same_picture(window: Browser, tmp_pat
 
 
 def test_an_empty_page_is_one_too(window: Browser, tmp_path: Path) -> None:
-    page = show(window, tmp_path, html(page_of_status(status_of(seen()), Check(), NOW)))
+    page = show(window, tmp_path, html(page_of_status(status_of(seen()), NOW)))
     assert page.run("return document.querySelector('h1').textContent") == "nothing is backed up"
     assert names(page) == []
     assert page.log("browser") == []

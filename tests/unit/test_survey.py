@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 from snapback.core.health import Limits, Severity, judge
 from snapback.core.history import Standing
 from snapback.core.lent import Kind, Lent, expiry, marks
-from snapback.core.model import Consistency, Place, Snapshot, Volume
+from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.outcome import Word
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
@@ -42,10 +43,12 @@ def replica(taken: str = "2026-11-24T03:00", volume: str = "a", **others: Any) -
     return snapshot(taken, region=OTHER, **{**fields, **others})
 
 
-def replicated(*replicas: Snapshot, natives: tuple[Snapshot, ...] = ()) -> Status:
+def replicated(
+    *replicas: Snapshot, natives: tuple[Snapshot, ...] = (), web: Instance | None = None
+) -> Status:
     """Answer the status of one volume that should have replicas in the other region."""
     return status_of(
-        seen([an_instance("web", "a")], natives or (snapshot(),)),
+        seen([web or an_instance("web", "a")], natives or (snapshot(),)),
         seen(region=OTHER, snapshots=replicas),
         destinations={REGION: [OTHER]},
     )
@@ -304,9 +307,24 @@ def test_a_destination_that_could_not_be_read_is_unknown() -> None:
 def test_all_is_well_in_a_line() -> None:
     line = check_line(status_of(seen([an_instance("web", "a")], [snapshot()])))
     assert line == (
-        "SNAPBACK OK - 1 volume backed up, all as it should be | volumes=1 critical=0 warning=0 "
-        "unknown=0 oldest_backup=32400s oldest_replica=U pending=0 errors=0"
+        "SNAPBACK OK - 1 volume backed up, all as it should be | volumes=1;;1:;0 critical=0;;0;0 "
+        "warning=0;0;;0 unknown=0;;;0 oldest_backup=32400s;;93600;0 oldest_replica=U "
+        "pending=0;;;0 errors=0;;;0"
     )
+
+
+PERFORMANCE = re.compile(r"('[^'=]+'|[^\s'=]+)=(U|\d+(s|%|B|c)?(;(\d*:?\d*)?){0,2}(;\d*){0,2})")
+
+
+def test_whatever_names_hold_it_is_one_line_with_proper_performance_data() -> None:
+    nasty = an_instance("web", "a", tags={"Name": "a|b\nc=1 'x'", "Earmarking": "production"})
+    line = check_line(replicated(replica("2026-11-22T03:00"), web=nasty))
+    text, _, performance = line.partition(" | ")
+    assert "\n" not in line
+    assert "a/b\\nc=1 'x'" in text
+    labels = [PERFORMANCE.fullmatch(word) for word in performance.split(" ")]
+    assert all(labels), performance
+    assert "oldest_replica=205200s;;93600;0" in performance
 
 
 def test_the_gravest_come_first_and_not_all_are_named() -> None:
@@ -375,10 +393,31 @@ def test_a_wanted_replica_that_is_missing_shows_in_the_metrics() -> None:
     assert f'destination="{OTHER}"}} 0\n' in metrics_text(replicated(), 1.0)
 
 
-def test_each_metric_has_help_and_type_once_and_a_proper_name() -> None:
-    text = metrics_text(replicated(replica()), 1.0)
-    helped = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP")]
-    typed = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    assert helped == typed
-    assert len(set(helped)) == len(helped)
-    assert all(name.startswith("snapback_") for name in helped)
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(rf"(snapback_[a-z_]+)(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\d+(?:\.\d+)?)")
+
+
+def test_metrics_are_what_promtool_would_take() -> None:
+    nasty = an_instance("web", "a", "b", tags={"Name": 'a"b\\c\nd', "Earmarking": "production"})
+    more = [snapshot(volume="d"), replica("2026-11-23T03:00")]
+    text = metrics_text(replicated(replica(), *more, web=nasty), 1.5)
+    described, of, seen_series = [], "", set()
+    for line in text.splitlines():
+        if line.startswith("#"):
+            _, word, name, said = line.split(" ", 3)
+            assert said[0].isupper() and said.endswith(".") if word == "HELP" else said == "gauge"
+            described.append((word, name))
+            of = name
+            continue
+        sample = SAMPLE.fullmatch(line)
+        assert sample, line
+        assert sample[1] == of, "samples stand behind their own HELP and TYPE"
+        assert (sample[1], sample[2]) not in seen_series, "no series comes twice"
+        seen_series.add((sample[1], sample[2]))
+    names = [name for word, name in described if word == "HELP"]
+    assert described == [(word, name) for name in names for word in ("HELP", "TYPE")]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert not name.endswith(("_total", "_count", "_sum", "_bucket"))
+        assert ("timestamp" not in name) or name.endswith("_timestamp_seconds")
+        assert ("size" not in name) or name.endswith("_bytes")
