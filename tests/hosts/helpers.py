@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -131,6 +132,27 @@ def fab_running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def kill_at(sandbox: Sandbox, stage: str, *arguments: str) -> None:
+    """Run the real ``fab`` up to a call that hangs, kill it there, and let the call end."""
+    sandbox.fault(stage, "hang", seconds=4)
+    with fab_running(*arguments) as process:
+        wait_until(lambda: _hangs(sandbox) or process.poll() is not None, f"the call of {stage}")
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_until(lambda: sandbox.calls_under_way() == 0, "the end of its last call")
+    sandbox.clear_faults()
+
+
+def _hangs(sandbox: Sandbox) -> bool:
+    """Whether a call is under way for longer than any does that isn't made to hang."""
+    for _ in range(20):
+        if not sandbox.calls_under_way():
+            return False
+        time.sleep(0.05)
+    return True
 
 
 @contextmanager
