@@ -10,7 +10,7 @@ from snapback.catalog import snapshots_of_instance, snapshots_of_volume
 from snapback.core.backup_sets import BackupSet, Choice, choose, set_with, sets_of, unfit
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
-from snapback.core.moments import in_utc, read_moment
+from snapback.core.moments import in_both, read_moment
 from snapback.ec2.instances import check_id as check_instance
 from snapback.ec2.snapshots import check_id as check_snapshot
 from snapback.ec2.snapshots import snapshots_by_id
@@ -32,6 +32,12 @@ def moment(at: str | datetime | None) -> datetime | None:
         return read_moment(at)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def as_meant(at: str | datetime | None) -> list[str]:
+    """Answer in words which instant ``--at`` means, where it is given."""
+    meant = moment(at)
+    return [f"not later than {in_both(meant)}"] if meant else []
 
 
 def snapshot_by_id(run: Run, region_name: str | None, snapshot_id: str) -> Snapshot:
@@ -64,7 +70,7 @@ def snapshot_of_volume(
     )  # fmt: skip
     fit = [s for s in found if not unfit(s) and (at is None or record_of(s).taken_at <= at)]
     if not fit:
-        until = f" of {in_utc(at)} or before" if at else ""
+        until = f" of {in_both(at)} or before" if at else ""
         raise UsageError(f"no snapshot of {wanted} in {place}{until} can be restored")
     return max(fit, key=lambda s: (record_of(s).taken_at, -s.started_at.timestamp()))
 
@@ -84,7 +90,7 @@ def set_of_instance(
     )  # fmt: skip
     choice = choose(sets_of(found, wanted), at, incomplete)
     if isinstance(choice, str):
-        until = f" of {in_utc(at)} or before" if at else ""
+        until = f" of {in_both(at)} or before" if at else ""
         raise UsageError(f"no set of {wanted} in {place}{until} can be restored: {choice}")
     return choice
 

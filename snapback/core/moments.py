@@ -42,3 +42,9 @@ Moment = datetime
 def in_utc(at: datetime) -> str:
     """Answer an instant as people read it: ``2026-11-01 03:00:00 UTC``."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def in_both(at: datetime) -> str:
+    """Answer an instant in UTC and in this machine's zone: ``... UTC (... 12:00:00 JST here)``."""
+    local = at.astimezone()
+    return f"{in_utc(at)} ({local:%Y-%m-%d %H:%M:%S} {local.tzname()} here)"

@@ -9,11 +9,11 @@ from typing import Any
 from snapback.core.backup_sets import BackupSet, Choice
 from snapback.core.image_plan import ImagePlan, plan_image
 from snapback.core.lacking import record_of
-from snapback.core.moments import in_utc
+from snapback.core.moments import in_both, in_utc
 from snapback.core.outcome import Outcome, Word
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError
-from snapback.finding import moment, set_of_instance, set_of_snapshot
+from snapback.finding import as_meant, moment, set_of_instance, set_of_snapshot
 from snapback.restore.common import Restoration, in_words, outcome, word_for
 from snapback.runtime import Run
 
@@ -41,7 +41,7 @@ def create_one_ami(
     chosen = choice.chosen
     plan = plan_image(chosen, run.settings.first_tags)
     title = name or f"{chosen.instance_id} {chosen.taken_at.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
-    notes = (*about(chosen, choice.passed_over), *plan.reasons)
+    notes = (*as_meant(at), *about(chosen, choice.passed_over), *plan.reasons)
     if plan.problems:
         return Restoration((_outcome(plan, title, Word.REFUSED, in_words((), plan.problems)),))
     if there := image_named(run.conn(plan.place), title):
@@ -55,11 +55,9 @@ def create_one_ami(
 
 def about(chosen: BackupSet, passed_over: Sequence[BackupSet]) -> list[str]:
     """Answer which set is meant, and which newer ones aren't, in words."""
-    local = chosen.taken_at.astimezone()
-    here = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
-    taken = f"as of {in_utc(chosen.taken_at)} ({here} here)"
+    taken = f"{chosen.instance_id} as of {in_both(chosen.taken_at)}"
     return [
-        f"{chosen} in {chosen.place}: {chosen.instance_id} {taken}, {len(chosen.members)} volumes",
+        f"{chosen} in {chosen.place}: {taken}, {len(chosen.members)} volumes",
         *(
             f"passed over: {one} of {in_utc(one.taken_at)}, which isn't whole: {one.shortcoming}"
             for one in passed_over

@@ -33,7 +33,7 @@ from snapback.ec2.restoring import (
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
 from snapback.errors import LeftBehind, SnapbackError, UsageError
-from snapback.finding import moment, set_of_instance
+from snapback.finding import as_meant, moment, set_of_instance
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -88,7 +88,7 @@ def plan_one(
     choice = set_of_instance(run, region_name, instance_id, moment(at), incomplete)
     place = choice.chosen.place
     (plan,) = _plans(run, place, [choice.chosen], given, maps_into(run, place))
-    return plan, (*about(choice.chosen, choice.passed_over), *plan.reasons)
+    return plan, (*as_meant(at), *about(choice.chosen, choice.passed_over), *plan.reasons)
 
 
 def _plans(
@@ -145,6 +145,8 @@ def restore_by_tag(
     if not region_name:
         raise UsageError("expected the region in which the replicas lie: --region-name")
     places = run.places(region_name)
+    if not dry_run:
+        run.progress.plan(as_meant(selection.at))
     maps = (subnets or {}, security_groups or {})
     results = fanout.each(
         places,
@@ -160,7 +162,7 @@ def restore_by_tag(
     ]
     return Restoration(
         (*(one for some in done for one in some.outcomes), *failed),
-        tuple(note for some in done for note in some.notes),
+        (*as_meant(selection.at), *(note for some in done for note in some.notes)),
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from snapback.core.lacking import record_of
 from snapback.core.lent import Kind
 from snapback.core.model import Instance
-from snapback.core.moments import in_utc
+from snapback.core.moments import in_both
 from snapback.core.outcome import Outcome, Word
 from snapback.core.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
 from snapback.errors import SnapbackError, UsageError
-from snapback.finding import moment, snapshot_by_id, snapshot_of_volume
+from snapback.finding import as_meant, moment, snapshot_by_id, snapshot_of_volume
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -42,10 +42,11 @@ def restore_one_volume(
     """Make a volume of a snapshot; see :func:`snapback.restore_volume`."""
     plan = _plan(run, snapshot_id, volume_id, at, region_name, zone, volume_type, attach, device)
     record = record_of(plan.snapshot)
-    taken = f"{record.volume} as of {in_utc(record.taken_at)}, {plan.snapshot.size_gib} GiB"
-    notes = (f"{plan.snapshot.snapshot_id} in {plan.snapshot.place}: {taken}", *plan.reasons)
+    taken = f"{record.volume} as of {in_both(record.taken_at)}, {plan.snapshot.size_gib} GiB"
+    meant = (*as_meant(at), f"{plan.snapshot.snapshot_id} in {plan.snapshot.place}: {taken}")
+    notes = (*meant, *plan.reasons)
     if plan.problems:
-        return Restoration((_outcome(plan, Word.REFUSED, in_words((), plan.problems)),), notes[:1])
+        return Restoration((_outcome(plan, Word.REFUSED, in_words((), plan.problems)),), meant)
     if dry_run:
         return Restoration((_outcome(plan, Word.WOULD, in_words(plan.reasons, ())),), notes)
     run.progress.plan(notes)

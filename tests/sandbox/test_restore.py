@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from snapback import restore_instance
+from snapback.catalog import all_snapshots
+from snapback.comparing import copies_elsewhere
 from snapback.core import tags as our_tags
+from snapback.core.digest import Digest
+from snapback.core.model import Place
 from snapback.core.outcome import Word
+from snapback.core.verdicts import Verified, write_verdict
 from snapback.errors import ItemsFailed, UsageError
 from tests.sandbox.conftest import changing_calls, instance
 from tests.sandbox.replicas import EAST, WEST
@@ -223,24 +228,36 @@ def test_what_is_given_goes_before_what_was(web, fab, world):
     assert [one["GroupName"] for one in made["SecurityGroups"]] == ["quiet"]
 
 
-def test_the_time_that_is_meant_is_told_in_utc_and_local(web, fab, sandbox):
+def test_the_time_that_is_meant_is_told_in_utc_and_local(web, fab, world, sandbox):
+    first = set_of(world)
     sandbox.advance(3600)
     fab("backup_instances_by_tag")
     sandbox.complete_all()
-    at = (sandbox.now()).strftime("%Y-%m-%dT%H:%M")
-    ended = fab(
-        "restore_instance", "--instance-id", web["instance_id"], "--dry-run", TZ="Asia/Tokyo"
-    )
-    assert " UTC (" in ended.out
-    assert " JST here)" in ended.out
-    last = ended.out
-    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--dry-run",
-                f"--at={at[:-2]}00" if at[-2:] != "00" else f"--at={at}")  # fmt: skip
-    assert ended.code == 0, ended
-    assert ended.out.splitlines()[2].split()[0] != last.splitlines()[2].split()[0]
-    ended = fab("restore_instance", "--instance-id", web["instance_id"], "--at=2001-01-01")
+    at = sandbox.now() - timedelta(minutes=30)
+    here = f"{at + timedelta(hours=9):%Y-%m-%d %H:%M:59} JST here"
+    meant = f"not later than {at:%Y-%m-%d %H:%M:59} UTC ({here})"
+    of = ("--instance-id", web["instance_id"])
+    for task, given in (
+        ("restore_instance", of),
+        ("create_ami", of),
+        ("restore_volume", ("--volume-id", web["volumes"]["/dev/sda1"])),
+    ):
+        ended = fab(task, *given, "--dry-run", f"--at={at:%Y-%m-%dT%H:%M}", TZ="Asia/Tokyo")
+        assert ended.code == 0, ended
+        assert meant in ended.out
+        assert ended.out.count(" JST here)") == 2
+        assert (first in ended.out) == (task != "restore_volume")
+    ended = fab("restore_instance", *of, "--dry-run")
+    assert first not in ended.out
+    ended = fab("restore_instance", *of, "--at=2001-01-01")
     assert ended.code == 2
     assert "the oldest set is of" in ended.err
+
+
+def set_of(world) -> str:
+    """The one set that there is."""
+    (found,) = {world.tags(snapshot)["snapback:set"] for snapshot in world.snapshots()}
+    return found
 
 
 def test_a_set_that_is_not_whole_is_refused_and_listed(web, fab, world, sandbox):
@@ -350,8 +367,11 @@ def test_all_of_a_region_is_restored_and_nothing_twice(load, fab, world, sandbox
     assert ended.code == 1
     assert sorted(i["outcome"] for i in ended.document["items"]) == ["done", "excluded", "failed"]
     assert len(instances(world, WEST)) == 1
-    ended = fab("restore_instances_by_tag", WEST, "--within=30d", "--json")
+    subnet = world.ec2(WEST).describe_subnets()["Subnets"][2]["SubnetId"]
+    ended = fab("restore_instances_by_tag", WEST, "--within=30d", f"--subnet-map=*={subnet}",
+                "--json")  # fmt: skip
     assert ended.code == 0, ended
+    assert {i["subnet"] for i in ended.document["items"] if i["outcome"] == "done"} == {subnet}
     assert sorted(i["outcome"] for i in ended.document["items"]) == [
         "already restored",
         "done",
@@ -426,3 +446,21 @@ def test_from_python_it_is_the_same(web, run, world):
         restore_instance(web["instance_id"], at=datetime(2026, 11, 1))  # noqa: DTZ001
     (outcome,) = restore_instance(web["instance_id"], region_name="us-e").outcomes
     assert outcome.facts["made"] in instances(world)
+
+
+# Where replicas are compared with their sources.
+
+
+def test_copies_are_found_by_their_records_and_what_cannot_be_read_is_told(web, fab, run, world):
+    replicate(fab)
+    source = taken_of(world, web["volumes"]["/dev/sdf"])
+    verdict = Verified(at=run.now(Place(EAST)), word="good", digest=Digest("a" * 32, "b" * 32))
+    tags = [{"Key": key, "Value": value} for key, value in write_verdict(verdict).items()]
+    world.ec2().create_tags(Resources=[source], Tags=tags)
+    elsewhere = copies_elsewhere(run, [Place(EAST)])
+    there = {elsewhere.found_of(one)[0][0] if elsewhere.found_of(one) else "" for one in
+             all_snapshots(run, Place(WEST))}  # fmt: skip
+    assert there == {f"{source} in {EAST}", ""}
+    world.sandbox.fault("*", "error", region=EAST, code="UnauthorizedOperation", count=None)
+    elsewhere = copies_elsewhere(run, [Place(EAST), Place(WEST)])
+    assert [place.region for place, _ in elsewhere.unread] == [EAST]
