@@ -92,21 +92,6 @@ def larger_one(world: World) -> str:
     return str(grown["SnapshotId"])
 
 
-def test_all_regions(lay_out, world):
-    fleet = lay_out(
-        us_east_1=[web(name="east")],
-        ap_southeast_1=[web(name="south")],
-        eu_west_1=[web(name="west")],
-    )
-    fleet.back_up()
-    ended = fleet.fab("rsync_all_regions", WEST, EAST, "--json")
-    assert ended.code == 0, ended.err
-    assert len(replicas(world, WEST)) == 2
-    assert len(replicas(world, EAST)) == 1
-    assert replicas(world, SOUTH) == []
-    fleet.demand(3)
-
-
 def test_instances_of_ones_own_serve_and_stay_as_they_are(lay_out, sandbox, world):
     fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
     fleet.back_up()

@@ -13,7 +13,7 @@ from ec2_sandbox import Sandbox
 from tests.hosts.helpers import fab_running, wait_until
 from tests.hosts.replicas import DATA, LEG, Fleet, replicas, web
 from tests.sandbox.conftest import World
-from tests.sandbox.replicas import EAST, WEST
+from tests.sandbox.replicas import EAST, SOUTH, WEST
 
 
 @pytest.fixture
@@ -80,6 +80,26 @@ def test_killed_swept_and_run_again(fleet, sandbox, world, stage, region):
     ended = fleet.fab(*LEG)
     assert ended.code == 0, ended.err
     fleet.demand(1)
+
+
+def test_all_regions_killed_in_the_middle_swept_and_run_again(lay_out, sandbox, world):
+    fleet = lay_out(
+        us_east_1=[web(name="east")],
+        ap_southeast_1=[web(name="south")],
+        eu_west_1=[web(name="west")],
+    )
+    fleet.back_up()
+    with fab_running("rsync_all_regions", WEST, EAST) as process:
+        run_id = run_id_of(process)
+        hold_up(sandbox, world)
+        process.send_signal(signal.SIGKILL)
+    assert fleet.fab("sweep", "--run", run_id).code == 0
+    fleet.demand(len(replicas(world, WEST)))
+    ended = fleet.fab("rsync_all_regions", WEST, EAST, "--json")
+    assert ended.code == 0, ended.err
+    count = {region: len(replicas(world, region)) for region in (EAST, WEST, SOUTH)}
+    assert count == {EAST: 1, WEST: 2, SOUTH: 0}
+    fleet.demand(3)
 
 
 def test_stopped_by_ctrl_c(fleet, sandbox, world):
