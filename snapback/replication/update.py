@@ -11,6 +11,7 @@ from typing import Any
 from snapback import audit
 from snapback.catalog import protection_of
 from snapback.core import record
+from snapback.core.devices import FileSystem
 from snapback.core.lacking import Step
 from snapback.core.model import Snapshot, Volume
 from snapback.core.outcome import Outcome
@@ -24,6 +25,7 @@ from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
 from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
 from snapback.runtime import Run, current
+from snapback.ssh.hold import held as held_there
 from snapback.ssh.host import Host
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,8 @@ def update_snap(
         :func:`snapback.rsync_mountpoints`.
     :param delete_old: wait until the new snapshot is completed, then delete the one that
         ``dst_vol`` was made of, unless it is of another volume, or protected.
-    :raises UsageError: a volume isn't attached or mounted, or the source isn't made of a snapshot
-        with a record; nothing was done.
+    :raises UsageError: a volume isn't attached or mounted, the destination is mounted more than
+        once, or the source isn't made of a snapshot with a record; nothing was done.
     :raises Collision: there is such a replica already, or somebody is making it.
     :raises NotMoved: the data didn't arrive whole and equal; there is no new snapshot.
     :raises SnapshotFailed: the new snapshot ended in ``error``; the old one is kept.
@@ -65,6 +67,9 @@ def update_snap(
     run = current()
     source, destination = _side(run, src_vol, src_mnt), _side(run, dst_vol, dst_mnt)
     step = _step(run, source.volume, destination.volume)
+    if not encr:
+        with run.host(destination.instance) as host:
+            _look(host, destination)
     left: list[Outcome] = []
     with held(run, step, left):
         move_or_look(run, source, destination, encr)
@@ -130,31 +135,48 @@ def _snapshot(run: Run, volume: Volume) -> Snapshot | None:
     return found.get(volume.snapshot_id)
 
 
+def _look(host: Host, side: Side) -> FileSystem:
+    """Answer the file system of an end that is to be unmounted.
+
+    :raises UsageError: it isn't mounted there, or elsewhere too.
+    """
+    layout = look(host, side)
+    points = [point for one in layout.file_systems for point in one.mount_points]
+    if len(points) > 1:
+        raise UsageError(f"{side} is mounted at {', '.join(points)}: leave one")
+    return mounted(host, side, layout)
+
+
+_UNMOUNT = """
+umount -- "$1" || exit
+blockdev --flushbufs "$2" && exit
+status=$?
+mount -t "$3" -o "$4" -- "$2" "$1"
+exit "$status"
+"""
+_MOUNT = 'mount -t "$3" -o "$4" -- "$2" "$1"'
+
+
 @contextmanager
 def _at_rest(run: Run, side: Side, encr: bool) -> Iterator[None]:
     """Have a volume unmounted and flushed as long as the context lasts.
 
+    Should this program be killed, it is mounted again all the same.
+
     :raises UsageError: it is mounted elsewhere too.
     """
     with run.host(side.instance) as host:
-        layout = look(host, side)
-        assert layout.block_device is not None  # look has found it
         if encr:
-            host.sudo(["blockdev", "--flushbufs", layout.block_device.path])
+            disk = look(host, side).block_device
+            assert disk is not None  # look has found it
+            host.sudo(["blockdev", "--flushbufs", disk.path], timeout_s=UNMOUNT_S)
             yield
             return
-        system = mounted(host, side, layout)
-        points = [point for one in layout.file_systems for point in one.mount_points]
-        if points != [side.mount_point]:
-            raise UsageError(f"{side} is mounted at {', '.join(points)}: leave one")
-        options = _mount_options(host, side.mount_point)
-        host.sudo(["umount", "--", side.mount_point], timeout_s=UNMOUNT_S)
-        try:
-            host.sudo(["blockdev", "--flushbufs", system.source], timeout_s=UNMOUNT_S)
+        system, point = _look(host, side), side.mount_point
+        arguments = [point, system.source, system.fs_type, _mount_options(host, point)]
+        names = ["umount", "--", point], ["mount", "--", system.source, point]
+        with held_there(host, _UNMOUNT, _MOUNT, arguments, names=names):
             yield
-        finally:
-            again = ["mount", "-t", system.fs_type, "-o", options]
-            host.sudo([*again, "--", system.source, side.mount_point], timeout_s=UNMOUNT_S)
 
 
 def _mount_options(host: Host, mount_point: str) -> str:

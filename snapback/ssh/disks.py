@@ -25,11 +25,18 @@ from snapback.core.filesystems import (
 )
 from snapback.core.partitions import BOOT_CODE, Table, node_of, read_dump, used_by
 from snapback.errors import CommandFailed, HostError, NotMoved
+from snapback.ssh.hold import held
 from snapback.ssh.host import Host
 
 log = logging.getLogger(__name__)
 
 LONG_S = 3600.0
+_MOUNT = """
+folder=$1
+shift
+mkdir -m 700 -- "$folder" || exit
+"$@" "$folder" || { status=$?; rmdir -- "$folder"; exit "$status"; }
+"""
 _UNMOUNT = """
 for second in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do
     mountpoint -q -- "$1" || break
@@ -95,28 +102,11 @@ def bound(host: Host, mount_point: str) -> Iterator[str]:
 
 @contextmanager
 def _mounted(host: Host, argv: Sequence[str]) -> Iterator[str]:
+    """Mount something for a while: should this program be killed, it is unmounted all the same."""
     folder = f"/run/snapback-{secrets.token_hex(8)}"
-    host.sudo(["mkdir", "-m", "700", "--", folder])
-    try:
-        host.sudo([*argv, folder], timeout_s=LONG_S)
+    names = [*argv, folder], ["umount", "--", folder]
+    with held(host, _MOUNT, _UNMOUNT, [folder, *argv], names=names):
         yield folder
-    except BaseException as error:
-        _unmount_after(host, folder, error)
-        raise
-    _unmount(host, folder)
-
-
-def _unmount(host: Host, folder: str) -> None:
-    host.sudo(["sh", "-c", _UNMOUNT, "snapback-unmount", folder], timeout_s=LONG_S)
-
-
-def _unmount_after(host: Host, folder: str, error: BaseException) -> None:
-    """Unmount after something has gone wrong, which is what is told."""
-    try:
-        _unmount(host, folder)
-    except HostError as failure:
-        log.warning("%s: %s is still mounted: %s", host.name, folder, failure)
-        error.add_note(f"{folder} is still mounted: {failure}")
 
 
 def flush(host: Host, device: str) -> None:

@@ -2,8 +2,9 @@
 
 The source logs in to the destination with a key that is made here, for one command. It is put down
 on the source in memory, and let in on the destination to run just that command, whatever it asks
-for. Both are undone when the command has ended; should that fail, the destination lets the key in
-no longer than an hour. The destination's host key is the one that it showed us, and no other.
+for. Both are undone when the command has ended, by the hosts themselves should this program be
+killed; whatever comes, the destination lets the key in no longer than an hour. The destination's
+host key is the one that it showed us, and no other.
 
 Source: sshd(8), "AUTHORIZED_KEYS FILE FORMAT"; ssh(1).
 """
@@ -16,11 +17,12 @@ import secrets
 import shlex
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 
 from snapback.errors import HostError
+from snapback.ssh.hold import held
 from snapback.ssh.host import Host
 from snapback.ssh.keys import new_key
 
@@ -115,13 +117,25 @@ def open_road(
     """
     user, uid = destination.run(["sh", "-c", "id -un; id -u"]).stdout.split()
     folder = f"/run/snapback-{secrets.token_hex(8)}"
-    with ExitStack() as stack:
-        stack.callback(_undo, source, ["rm", "-rf", "--", folder], as_root=True)
-        source.sudo(["mkdir", "-m", "700", "--", folder])
+    with _folder(source, folder), _no_key_left(destination, f"{folder[5:]}-[0-9]*"):
         known = destination.host_key.line(NAME) + "\n"
         source.sudo(_put(f"{folder}/known_hosts"), stdin=known.encode())
         source.sudo(_put(f"{folder}/say"), stdin=_text("say").encode())
         yield Road(source, destination, address, port, user, folder, uid == "0", dead_after_s)
+
+
+def _folder(source: Host, folder: str) -> AbstractContextManager[None]:
+    make, remove = ["mkdir", "-m", "700", "--", folder], ["rm", "-rf", "--", folder]
+    return held(
+        source, shlex.join(make), shlex.join(remove), [], names=(make, remove), must_undo=False
+    )
+
+
+def _no_key_left(destination: Host, marks: str) -> AbstractContextManager[None]:
+    """See to it that no key with some marks, a pattern, is let in when the context has ended."""
+    names = ["true"], ["sh", "-c", "let no key in any longer"]
+    unlet = _text("key_unlet")
+    return held(destination, "true", unlet, [marks], names=names, as_root=False, must_undo=False)
 
 
 def _put(path: str) -> list[str]:

@@ -63,6 +63,10 @@ def test_a_volume_is_updated_and_becomes_the_replica(lay_out, sandbox, world, re
     source, origin = take(fleet, "/dev/sdh")
     with pytest.raises(UsageError, match="isn't mounted at /nowhere"):
         update_snap(source, "/nowhere", there, "/data", encr=False)
+    fleet.shell("mkdir /twice; mount --bind /data /twice; touch /data/kept", "to")
+    with pytest.raises(UsageError, match="is mounted at /data, /twice: leave one"):
+        update_snap(source, "/dev-sdh", there, "/data", encr=False)
+    fleet.shell("test -e /data/kept; umount /twice", "to")
     first = update_snap(source, "/dev-sdh", there, "/data", encr=False)
     assert first.record == parse(origin["Description"], world.tags(origin), origin["VolumeId"])
     assert first.source_id == origin["SnapshotId"]

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from snapback.core.record import describe, parse
-from tests.hosts.replicas import DATA, LEG, ROOT, replicas, web
+from tests.hosts.replicas import DATA, LEG, replicas, web
 from tests.sandbox.conftest import World, instance
-from tests.sandbox.permissions import actions_of, called
-from tests.sandbox.replicas import EAST, SOUTH, WEST
+from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_restore import into
 
 MORE = {**DATA, "device": "/dev/sdg", "mount_point": "/more", "filesystem": "xfs"}
-
-
-def idle(name: str) -> dict[str, Any]:
-    """An instance that isn't backed up."""
-    return instance(name, volumes=[ROOT, DATA], tags={})
 
 
 def test_cron_replicates_snapshots_that_were_pending_a_moment_ago(lay_out, sandbox, world):
@@ -90,27 +83,6 @@ def larger_one(world: World) -> str:
     )
     ec2.delete_volume(VolumeId=volume["VolumeId"])
     return str(grown["SnapshotId"])
-
-
-def test_instances_of_ones_own_serve_and_stay_as_they_are(lay_out, sandbox, world):
-    fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
-    fleet.back_up()
-    source, destination, elsewhere = (
-        fleet.ids[region][name]["instance_id"]
-        for region, name in ((EAST, "web"), (WEST, "there"), (SOUTH, "x"))
-    )
-    (snapshot,) = world.snapshot_ids(EAST)
-    asked = ("rsync_snapshot", EAST, snapshot, WEST)
-    refused = fleet.fab(*asked, "--dst-inst", elsewhere)
-    assert refused.code == 2
-    ended = fleet.fab(*asked, "--src-inst", source, "--dst-inst", destination)
-    assert ended.code == 0, ended.err
-    assert sandbox.calls("RunInstances") == []
-    assert actions_of("own_instances") <= called(sandbox)
-    left = "findmnt -rno TARGET | grep -c snapback; ls -d /run/snapback-* ~ubuntu/.ssh/*; true"
-    assert fleet.shell(left) == fleet.shell(left, "there")
-    assert "snapback-" not in fleet.shell("cat ~ubuntu/.ssh/authorized_keys", "there")
-    fleet.demand(1)
 
 
 GPT = {"device": "/dev/sda1", "size": 2, "partitioned": True}

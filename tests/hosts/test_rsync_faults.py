@@ -11,8 +11,9 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from tests.hosts.helpers import fab_running, wait_until
-from tests.hosts.replicas import DATA, LEG, Fleet, replicas, web
-from tests.sandbox.conftest import World
+from tests.hosts.replicas import DATA, LEG, ROOT, Fleet, replicas, web
+from tests.sandbox.conftest import World, instance
+from tests.sandbox.permissions import actions_of, called
 from tests.sandbox.replicas import EAST, SOUTH, WEST
 
 
@@ -40,10 +41,13 @@ def helper_at(world: World, region: str) -> str:
 def hold_up(sandbox: Sandbox, world: World) -> str:
     """Stop the transfer in the middle: rsync on the destination, whose instance is answered."""
     helper = helper_at(world, WEST)
-    wait_until(
-        lambda: sandbox.hosts.run(helper, "pkill -STOP -f 'rsync [-]-server'")[0] == 0, "rsync"
-    )
+    stop_rsync(sandbox, helper)
     return helper
+
+
+def stop_rsync(sandbox: Sandbox, instance_id: str) -> None:
+    stop = "pkill -STOP -x rsync"
+    wait_until(lambda: sandbox.hosts.run(instance_id, stop)[0] == 0, "rsync")
 
 
 def run_id_of(process: subprocess.Popen[str]) -> str:
@@ -102,13 +106,53 @@ def test_all_regions_killed_in_the_middle_swept_and_run_again(lay_out, sandbox, 
     fleet.demand(3)
 
 
+def idle(name: str) -> dict[str, Any]:
+    """An instance that isn't backed up."""
+    return instance(name, volumes=[ROOT, DATA], tags={})
+
+
+def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out, sandbox, world):
+    fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
+    fleet.back_up()
+    source, destination, elsewhere = (
+        fleet.ids[region][name]["instance_id"]
+        for region, name in ((EAST, "web"), (WEST, "there"), (SOUTH, "x"))
+    )
+    before = [fleet.shell(LOOK, name) for name in ("web", "there")]
+    (snapshot,) = world.snapshot_ids(EAST)
+    asked = ("rsync_snapshot", EAST, snapshot, WEST)
+    assert fleet.fab(*asked, "--dst-inst", elsewhere).code == 2
+    asked += ("--src-inst", source, "--dst-inst", destination)
+    with fab_running(*asked) as process:
+        run_id = run_id_of(process)
+        stop_rsync(sandbox, destination)
+        assert [fleet.shell(LOOK, name) for name in ("web", "there")] != before
+        process.send_signal(signal.SIGKILL)
+    sandbox.hosts.run(destination, "pkill -KILL -x rsync; pkill -CONT -x sudo")
+    swept = fleet.fab("sweep", "--run", run_id)
+    assert swept.code == 0, swept.err
+    fleet.demand(0)
+    ended = fleet.fab(*asked)
+    assert ended.code == 0, ended.err
+    assert sandbox.calls("RunInstances") == []
+    assert actions_of("own_instances") <= called(sandbox)
+    assert [fleet.shell(LOOK, name) for name in ("web", "there")] == before
+    fleet.demand(1)
+
+
+LOOK = (
+    "grep -h snapback /proc/mounts ~ubuntu/.ssh/authorized_keys; ls -d /run/snapback-*; "
+    "ls -A ~ubuntu/.ssh; lsblk -no NAME,MOUNTPOINT; pgrep -r S,R,D rsync; true"
+)
+
+
 def test_stopped_by_ctrl_c(fleet, sandbox, world):
     with fab_running(*LEG, "--json") as process:
         helper = hold_up(sandbox, world)
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert "stopping" in process.stderr.readline()
-        sandbox.hosts.run(helper, "pkill -CONT -f 'rsync [-]-server'")
+        sandbox.hosts.run(helper, "pkill -CONT -x rsync")
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
     (item,) = json.loads(said)["items"]

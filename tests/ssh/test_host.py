@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from snapback.errors import CommandFailed, HostError, HostTimeout, HostUnreachable
+from snapback.ssh.hold import held
 from tests.ssh.conftest import Sshd
 
 HOSTILE = [
@@ -210,3 +211,28 @@ def test_sudo_that_asks_for_a_password_is_told(sshd: Sshd) -> None:
         with pytest.raises(HostError, match="NOPASSWD"):
             process.read_line(30)
         assert time.monotonic() - begun < 60
+
+
+def test_what_is_done_for_a_while_is_undone_also_where_the_connection_dies(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    file = tmp_path / "it's; done"
+    names = ["make"], ["remove"]
+    do, undo = 'touch -- "$1"', 'rm -- "$1"'
+    with sshd.open() as host:
+        with held(host, do, undo, [str(file)], names=names, as_root=False):
+            assert file.exists()
+        assert not file.exists()
+        wrong = held(host, "echo why >&2; exit 3", undo, [str(file)], names=names, as_root=False)
+        with pytest.raises(CommandFailed, match=r"make ended with 3.*why"), wrong:
+            pass
+        not_undone = held(host, do, "exit 4", [str(file)], names=names, as_root=False)
+        with pytest.raises(CommandFailed, match="remove ended with 4"), not_undone:
+            pass
+        lost = held(host, do, undo, [str(file)], names=names, as_root=False)
+        with pytest.raises(HostUnreachable), lost:
+            host.close()
+    deadline = time.monotonic() + 30
+    while file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not file.exists()
