@@ -58,8 +58,10 @@ def snapshot_by_id(run: Run, region_name: str | None, snapshot_id: str) -> Snaps
 
 def snapshot_of_volume(
     run: Run, region_name: str | None, volume_id: str, at: datetime | None
-) -> Snapshot:
+) -> tuple[Snapshot, list[Snapshot]]:
     """Answer the newest snapshot of a volume that can be restored, not later than an instant.
+
+    And the newer ones that can't be.
 
     :raises UsageError: there is none.
     """
@@ -68,11 +70,14 @@ def snapshot_of_volume(
         run, region_name, lambda place: snapshots_of_volume(run, place, wanted),
         f"snapshot with a record of {wanted}",
     )  # fmt: skip
-    fit = [s for s in found if not unfit(s) and (at is None or record_of(s).taken_at <= at)]
+    found = [s for s in found if at is None or record_of(s).taken_at <= at]
+    fit = [s for s in found if not unfit(s)]
     if not fit:
         until = f" of {in_both(at)} or before" if at else ""
         raise UsageError(f"no snapshot of {wanted} in {place}{until} can be restored")
-    return max(fit, key=lambda s: (record_of(s).taken_at, -s.started_at.timestamp()))
+    chosen = max(fit, key=lambda s: (record_of(s).taken_at, -s.started_at.timestamp()))
+    since = record_of(chosen).taken_at
+    return chosen, [s for s in found if record_of(s).taken_at > since]
 
 
 def set_of_instance(

@@ -193,6 +193,11 @@ def _best_of_each(snapshots: Iterable[Snapshot]) -> tuple[dict[str, Snapshot], d
 
 
 def unfit(snapshot: Snapshot) -> str:
+    """Answer why nothing is restored from a snapshot, unless it is named, in words, or ``""``."""
+    return unusable(snapshot) or found_corrupt(snapshot)
+
+
+def unusable(snapshot: Snapshot) -> str:
     """Answer why nothing can be restored from a snapshot, in words, or ``""``."""
     if snapshot.state == "error":
         return f"ended in error: {snapshot.state_message or 'EC2 gives no reason'}"
@@ -200,6 +205,11 @@ def unfit(snapshot: Snapshot) -> str:
         return f"is {snapshot.state} ({snapshot.progress or '0%'})"
     if snapshot.storage_tier == "archive":
         return "is archived: restore it from the archive tier first"
+    return ""
+
+
+def found_corrupt(snapshot: Snapshot) -> str:
+    """Answer that a snapshot was found corrupt, with the evidence, or ``""``."""
     verdict = verdict_of(snapshot.tags)
     if verdict and verdict.is_corrupt:
         return f"was found {verdict.word} on {verdict.at:%Y-%m-%d %H:%M}: {verdict.evidence}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snapback.core import original
-from snapback.core.backup_sets import unfit
+from snapback.core.backup_sets import found_corrupt, unusable
 from snapback.core.devices import DATA_DEVICES
 from snapback.core.lacking import record_of
 from snapback.core.model import Instance, Snapshot
@@ -49,18 +49,12 @@ def plan_volume(
     :param device_name: as what; empty: the first that is free.
     """
     record, told = record_of(snapshot), original.read(snapshot.tags)
-    reasons, problems = [], []
-    disk = told.disk(record.device)
-    if volume_type and volume_type != disk.volume_type:
-        disk = Disk(volume_type)
-        reasons.append(f"{volume_type}, as given")
-    elif disk.volume_type:
-        reasons.append(f"{_in_words(disk)}, as the original")
-    else:
-        disk = USUAL_DISK
-        reasons.append(f"{disk.volume_type}: the original's type isn't recorded")
-    if why := unfit(snapshot):
+    disk, why_so = _disk(told.disk(record.device), volume_type)
+    reasons, problems = [why_so], []
+    if why := unusable(snapshot):
         problems.append(f"{snapshot.snapshot_id} {why}")
+    elif why := found_corrupt(snapshot):
+        reasons.append(f"although it {why}")
     at_home = snapshot.place.region == record.region
     if instance:
         found, why = instance.zone, f"where {instance.instance_id} is"
@@ -90,6 +84,15 @@ def plan_volume(
         reasons=tuple(reasons),
         problems=tuple(problems),
     )
+
+
+def _disk(original: Disk, wanted: str) -> tuple[Disk, str]:
+    """Answer what kind of volume it becomes, and why."""
+    if wanted and wanted != original.volume_type:
+        return Disk(wanted), f"{wanted}, as given"
+    if original.volume_type:
+        return original, f"{_in_words(original)}, as the original"
+    return USUAL_DISK, f"{USUAL_DISK.volume_type}: the original's type isn't recorded"
 
 
 def _device_on(instance: Instance, wanted: str) -> tuple[str, str]:

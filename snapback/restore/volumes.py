@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from snapback.core.backup_sets import unfit
 from snapback.core.lacking import record_of
 from snapback.core.lent import Kind
-from snapback.core.model import Instance
-from snapback.core.moments import in_both
+from snapback.core.model import Instance, Snapshot
+from snapback.core.moments import in_both, in_utc
 from snapback.core.outcome import Outcome, Word
 from snapback.core.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
@@ -40,10 +42,18 @@ def restore_one_volume(
     dry_run: bool = False,
 ) -> Restoration:
     """Make a volume of a snapshot; see :func:`snapback.restore_volume`."""
-    plan = _plan(run, snapshot_id, volume_id, at, region_name, zone, volume_type, attach, device)
+    snapshot, newer = _meant(run, snapshot_id, volume_id, at, region_name)
+    plan = _plan(run, snapshot, zone, volume_type, attach, device)
     record = record_of(plan.snapshot)
     taken = f"{record.volume} as of {in_both(record.taken_at)}, {plan.snapshot.size_gib} GiB"
-    meant = (*as_meant(at), f"{plan.snapshot.snapshot_id} in {plan.snapshot.place}: {taken}")
+    meant = (
+        *as_meant(at),
+        f"{plan.snapshot.snapshot_id} in {plan.snapshot.place}: {taken}",
+        *(
+            f"passed over: {s.snapshot_id} of {in_utc(record_of(s).taken_at)}, which {unfit(s)}"
+            for s in newer
+        ),
+    )
     notes = (*meant, *plan.reasons)
     if plan.problems:
         return Restoration((_outcome(plan, Word.REFUSED, in_words((), plan.problems)),), meant)
@@ -53,25 +63,26 @@ def restore_one_volume(
     return Restoration((make_volume(run, plan),), notes)
 
 
-def _plan(
+def _meant(
     run: Run,
     snapshot_id: str | None,
     volume_id: str | None,
     at: str | datetime | None,
     region_name: str | None,
-    zone: str,
-    volume_type: str,
-    attach: str,
-    device: str,
-) -> VolumePlan:
+) -> tuple[Snapshot, Sequence[Snapshot]]:
+    """Answer the snapshot that is meant, and newer ones that are passed over."""
     if (snapshot_id is None) == (volume_id is None):
         raise UsageError("expected exactly one of --snapshot-id and --volume-id")
     if snapshot_id is not None:
         if at is not None:
             raise UsageError("--at is for --volume-id: a snapshot is of one instant")
-        snapshot = snapshot_by_id(run, region_name, snapshot_id)
-    else:
-        snapshot = snapshot_of_volume(run, region_name, volume_id or "", moment(at))
+        return snapshot_by_id(run, region_name, snapshot_id), ()
+    return snapshot_of_volume(run, region_name, volume_id or "", moment(at))
+
+
+def _plan(
+    run: Run, snapshot: Snapshot, zone: str, volume_type: str, attach: str, device: str
+) -> VolumePlan:
     instance: Instance | None = None
     if attach:
         place = snapshot.place

@@ -249,6 +249,15 @@ def test_the_time_that_is_meant_is_told_in_utc_and_local(web, fab, world, sandbo
         assert (first in ended.out) == (task != "restore_volume")
     ended = fab("restore_instance", *of, "--dry-run")
     assert first not in ended.out
+    newest = max(world.snapshots(), key=lambda s: s["StartTime"])
+    tag = {"Key": "snapback:verified", "Value": "2026-11-01T03:00:00Z corrupt ext4: bad"}
+    world.ec2().create_tags(Resources=[newest["SnapshotId"]], Tags=[tag])
+    ended = fab("restore_volume", "--volume-id", newest["VolumeId"], "--dry-run")
+    assert ended.code == 0
+    assert f"passed over: {newest['SnapshotId']} of " in ended.out
+    ended = fab("restore_volume", "--snapshot-id", newest["SnapshotId"], "--dry-run")
+    assert ended.code == 0
+    assert "although it was found corrupt on 2026-11-01 03:00: ext4: bad" in ended.out
     ended = fab("restore_instance", *of, "--at=2001-01-01")
     assert ended.code == 2
     assert "the oldest set is of" in ended.err

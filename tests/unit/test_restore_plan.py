@@ -23,6 +23,7 @@ from snapback.core.restore_plan import (
     wanted_there,
 )
 from snapback.core.restored import restored_original
+from snapback.core.verdicts import Verified, write_verdict
 from snapback.core.volume_plan import plan_volume
 from tests.unit.builders import at, instance, snapshot, vol
 
@@ -262,3 +263,7 @@ def test_where_it_can_be_has_to_be_known() -> None:
 def test_a_broken_snapshot_is_refused() -> None:
     broken = replace(members()[0], state="error", state_message="no key")
     assert "ended in error: no key" in plan_volume(broken).problems[0]
+    bad = write_verdict(Verified(at=at("2026-11-25T03:00"), word="corrupt", evidence="ext4: bad"))
+    plan = plan_volume(replace(members()[0], tags={**members()[0].tags, **bad}))
+    assert plan.problems == ()
+    assert any("although it was found corrupt" in reason for reason in plan.reasons)
