@@ -135,7 +135,7 @@ class Sandbox:
         :param effect: ``error`` answers ``code``; ``error_after`` does it first and then answers
             ``code`` (``InternalError`` by default); ``drop_before`` and ``drop_after`` close the
             connection without an answer, before or after doing it; ``hang`` waits ``seconds``
-            of real time before doing it
+            of real time before doing it, or until the faults are cleared
         :param nth: the first of the matching calls that is struck, counted from now
         :param count: how many are struck; ``None`` for all from then on
         :param where: flat query parameters to match: the exact key, or any key below it
@@ -148,7 +148,7 @@ class Sandbox:
         )  # fmt: skip
 
     def clear_faults(self) -> None:
-        """Takes all rules out of force."""
+        """Takes all rules out of force; calls that hang go on."""
         self._ask("clear_faults")
 
     def calls(self, action: str | None = None, region: str | None = None) -> list[Call]:
@@ -159,6 +159,10 @@ class Sandbox:
     def calls_under_way(self) -> int:
         """Answers how many calls have come in and are not answered yet; those that hang, too."""
         return int(self._ask("ping")["under_way"])
+
+    def calls_hanging(self) -> int:
+        """Answers how many calls hang by a rule of :meth:`fault`."""
+        return int(self._ask("ping")["hanging"])
 
     def clear_calls(self) -> None:
         """Forgets the calls so far."""

@@ -39,6 +39,7 @@ def _ping(world: World, _asked: Mapping[str, Any]) -> Any:
         "default_region": world.default_region(),
         "regions": world.enabled_regions(),
         "under_way": world.log.under_way,
+        "hanging": world.faults.hanging,
     }
 
 

@@ -90,7 +90,7 @@ def _serve(world: World, request: Request, over: threading.Event) -> tuple[str, 
         _check_world(over)
     fault = world.faults.next(request.action, request.region, request.flat)
     try:
-        _strike_before(fault, over)
+        _strike_before(fault, world)
         if request.service == "ec2":
             body = _ec2(world, request, over)
             response = Response(200, body.encode())
@@ -106,7 +106,7 @@ def _serve(world: World, request: Request, over: threading.Event) -> tuple[str, 
     return "ok", response
 
 
-def _strike_before(fault: Fault | None, over: threading.Event) -> None:
+def _strike_before(fault: Fault | None, world: World) -> None:
     if fault is None:
         return
     if fault.effect == "error":
@@ -114,7 +114,7 @@ def _strike_before(fault: Fault | None, over: threading.Event) -> None:
     if fault.effect == "drop_before":
         raise DropConnection
     if fault.effect == "hang":
-        over.wait(fault.seconds or 0)
+        world.faults.hang(fault)
 
 
 def _strike_after(fault: Fault | None) -> None:

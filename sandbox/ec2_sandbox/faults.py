@@ -60,7 +60,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._rules: list[tuple[Fault, list[int]]] = []
-        self._lock = threading.Lock()
+        self._hanging = 0
+        self._lock = threading.Condition()
 
     def add(self, fault: Fault) -> None:
         """Puts a rule in force; its calls are counted from now on."""
@@ -68,9 +69,24 @@ class Faults:
             self._rules.append((fault, [0]))
 
     def clear(self) -> None:
-        """Takes all rules out of force."""
+        """Takes all rules out of force; calls that hang go on."""
         with self._lock:
             self._rules.clear()
+            self._lock.notify_all()
+
+    def hang(self, fault: Fault) -> None:
+        """Waits as a rule says, or until it is out of force."""
+        with self._lock:
+            self._hanging += 1
+            self._lock.wait_for(
+                lambda: all(rule is not fault for rule, _ in self._rules), fault.seconds
+            )
+            self._hanging -= 1
+
+    @property
+    def hanging(self) -> int:
+        """How many calls hang."""
+        return self._hanging
 
     def next(self, action: str, region: str, parameters: Mapping[str, str]) -> Fault | None:
         """Counts this call in every rule that is about it; answers the first that strikes."""

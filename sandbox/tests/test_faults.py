@@ -65,6 +65,18 @@ def test_a_hang_waits_and_then_does_it(sandbox: LaunchedSandbox, ec2: Any) -> No
     assert count(ec2) == 1
 
 
+def test_a_hang_ends_when_the_faults_are_cleared(sandbox: LaunchedSandbox, ec2: Any) -> None:
+    sandbox.fault("CreateVolume", "hang", seconds=600)
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(ec2.create_volume, **NEW)
+        while sandbox.calls_hanging() != 1:
+            time.sleep(0.01)
+        assert count(ec2) == 0
+        sandbox.clear_faults()
+        hanging.result(10)
+    assert (sandbox.calls_hanging(), count(ec2)) == (0, 1)
+
+
 def test_a_hang_that_outlives_a_reset_does_nothing_to_the_new_world(
     sandbox: LaunchedSandbox, ec2: Any
 ) -> None:

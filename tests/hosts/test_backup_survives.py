@@ -15,7 +15,14 @@ from ec2_sandbox import Sandbox
 from snapback import config, runtime
 from snapback.backup import back_up_by_tag
 from snapback.core.outcome import Outcome, Word
-from tests.hosts.helpers import are_writable, backing_up_frozen, is_frozen, wait_until
+from tests.hosts.helpers import (
+    HANG_S,
+    are_writable,
+    backing_up_frozen,
+    is_frozen,
+    let_go,
+    wait_until,
+)
 from tests.sandbox.conftest import instance
 
 DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
@@ -44,15 +51,16 @@ class Web:
         self.outcomes += back_up_by_tag(run, "us-east-1", None, None, False, True)
 
     @contextmanager
-    def frozen(self, hang_s: float = 30) -> Iterator[None]:
-        """Back up in the meantime, up to where the call hangs while the host is frozen."""
-        self.sandbox.fault("CreateSnapshots", "hang", seconds=hang_s)
+    def frozen(self) -> Iterator[None]:
+        """Back up in the meantime; the call hangs while the host is frozen, to the block's end."""
+        self.sandbox.fault("CreateSnapshots", "hang", seconds=HANG_S)
         thread = threading.Thread(target=self.back_up)
         thread.start()
         wait_until(lambda: is_frozen(self.sandbox, self.instance_id), "the freeze")
         try:
             yield
         finally:
+            self.sandbox.clear_faults()
             thread.join()
 
     @property
@@ -74,17 +82,19 @@ def labels(world) -> set[str]:
 
 
 def test_the_program_is_killed(web: Web, world):
-    with backing_up_frozen(web.sandbox, web.instance_id, hang_s=30) as process:
+    with backing_up_frozen(web.sandbox, web.instance_id) as process:
         process.send_signal(signal.SIGKILL)
         assert web.becomes_writable()
-    assert labels(world) <= {"crash"}
+    let_go(web.sandbox)
+    assert labels(world) == {"crash"}
 
 
 def test_the_program_is_stopped(web: Web, world):
-    with backing_up_frozen(web.sandbox, web.instance_id, hang_s=4) as process:
+    with backing_up_frozen(web.sandbox, web.instance_id) as process:
         process.send_signal(signal.SIGSTOP)
         assert web.becomes_writable()
         process.send_signal(signal.SIGCONT)
+        let_go(web.sandbox)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 3
     (item,) = json.loads(said)["items"]
@@ -93,8 +103,9 @@ def test_the_program_is_stopped(web: Web, world):
 
 
 def test_the_cable_is_cut(web: Web, world):
-    with web.frozen(hang_s=1):
+    with web.frozen():
         web.sandbox.hosts.cut_network(web.instance_id)
+        web.sandbox.clear_faults()
         assert web.becomes_writable()
     assert web.outcome.word is Word.LEFT_FROZEN
     assert "sudo fsfreeze -u /data" in web.outcome.explanation
@@ -102,8 +113,9 @@ def test_the_cable_is_cut(web: Web, world):
 
 
 def test_the_cable_is_mended_in_time(web: Web, world):
-    with web.frozen(hang_s=1):
+    with web.frozen():
         web.sandbox.hosts.cut_network(web.instance_id)
+        web.sandbox.clear_faults()
         assert web.becomes_writable()
         web.sandbox.hosts.mend_network(web.instance_id)
     assert web.outcome.word is Word.LESS_CONSISTENT
@@ -111,7 +123,7 @@ def test_the_cable_is_mended_in_time(web: Web, world):
 
 
 def test_sshd_is_killed(web: Web, world):
-    with web.frozen(hang_s=2):
+    with web.frozen():
         web.sandbox.hosts.run(web.instance_id, "pkill -KILL sshd")
         assert web.becomes_writable()
     assert web.outcome.word is Word.LEFT_FROZEN
@@ -119,7 +131,7 @@ def test_sshd_is_killed(web: Web, world):
 
 
 def test_the_call_takes_longer_than_the_limit(web: Web, world):
-    with web.frozen(hang_s=LIMIT_S + 2):
+    with web.frozen():
         assert web.becomes_writable()
     assert web.outcome.word is Word.LESS_CONSISTENT
     assert labels(world) == {"crash"}
@@ -144,8 +156,10 @@ def test_the_call_fails(web: Web, world, code, word):
 
 @pytest.mark.parametrize("web", ["with / under a classic syslogd"], indirect=True)
 def test_the_instance_is_terminated(web: Web, world):
-    with web.frozen(hang_s=2):
+    with web.frozen():
         world.ec2().terminate_instances(InstanceIds=[web.instance_id])
+        ended = world.ec2().get_waiter("instance_terminated")
+        ended.wait(InstanceIds=[web.instance_id], WaiterConfig={"Delay": 0.1, "MaxAttempts": 600})
     assert web.outcome.exit_code in {1, 4}
     assert labels(world) <= {"crash"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ec2_sandbox import Sandbox
 
-from tests.hosts.helpers import fab_running, wait_until
+from tests.hosts.helpers import HANG_S, fab_running, let_go, wait_until
 from tests.hosts.replicas import DATA, LEG, ROOT, Fleet, replicas, web
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.permissions import actions_of, called
@@ -68,15 +68,15 @@ STAGES = (
 @pytest.mark.parametrize(("stage", "region"), STAGES, ids=[stage for stage, _ in STAGES])
 def test_killed_swept_and_run_again(fleet, sandbox, world, stage, region):
     if stage != "the transfer":
-        sandbox.fault(stage, "hang", seconds=1, region=region)
+        sandbox.fault(stage, "hang", seconds=HANG_S, region=region)
     with fab_running(*LEG) as process:
         run_id = run_id_of(process)
         if stage == "the transfer":
             hold_up(sandbox, world)
         else:
-            wait_until(sandbox.calls_under_way, stage)
+            wait_until(sandbox.calls_hanging, stage)
         process.send_signal(signal.SIGKILL)
-    wait_until(lambda: not sandbox.calls_under_way(), "the end of the call")
+    let_go(sandbox)
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 0, swept.err
     there = len(replicas(world, WEST))

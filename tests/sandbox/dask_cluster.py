@@ -7,21 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 
+from tests.waiting import wait_until
+
 BIN = Path(sys.executable).parent
-PATIENCE_S = 90.0
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not so within {PATIENCE_S:g} s"
-        time.sleep(0.05)
 
 
 class DaskCluster:
@@ -57,6 +50,15 @@ class DaskCluster:
         busy = [address for address, tasks in self._client.processing().items() if tasks]
         pids = set(self._client.run(os.getpid, workers=busy).values()) if busy else set()
         return [worker for worker in self.workers if worker.pid in pids]
+
+    def wishes(self) -> int:
+        """How many times it was asked to stop, as the scheduler remembers."""
+
+        def count(dask_scheduler: Any) -> int:
+            events = dask_scheduler.extensions["events"]._events
+            return sum(event.is_set() for event in events.values())
+
+        return int(self._client.run_on_scheduler(count))
 
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
         """End a worker as a power failure does."""

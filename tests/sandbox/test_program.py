@@ -8,12 +8,12 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.conftest import BIN, ROOT, instance
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -295,39 +295,36 @@ def test_contracted_names_are_taken_where_they_are_clear(sandbox, load, fab):
 def test_the_first_signal_finishes_what_is_in_flight(sandbox, load, world, configure, number):
     load(*(instance(f"web-{n}", 8) for n in range(6)))
     configure(workers=2)
-    sandbox.fault("CreateSnapshots", "hang", seconds=2, count=None)
+    sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
     process = subprocess.Popen(
         [BIN / "fab", "-r", ROOT, "backup_instances_by_tag", "--json", "trim_snapshots"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 30
-    while not sandbox.calls("DescribeVolumes") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_until(lambda: sandbox.calls_hanging() == 2, "two calls hang")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    assert process.stderr
+    assert "stopping" in process.stderr.readline()
+    sandbox.clear_faults()
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     document = json.loads(out)
     outcomes = sorted(item["outcome"] for item in document["items"])
     assert outcomes == ["done"] * 2 + ["not done"] * 4
     assert len(world.snapshots()) == 2
-    assert "stopping" in err
     assert sandbox.calls("DescribeImages") == []
 
 
 def test_the_second_signal_abandons_at_once(sandbox, load):
     load(instance("web", 8))
-    sandbox.fault("CreateSnapshots", "hang", seconds=30, count=None)
+    sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
     process = subprocess.Popen(
         [BIN / "fab", "-r", ROOT, "backup_instances_by_tag"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 30
-    while not sandbox.calls("DescribeVolumes") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_until(sandbox.calls_hanging, "a call hangs")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stderr
+    assert "stopping" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -7,7 +7,6 @@ import json
 import logging
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from snapback.sweep import lender_at
 from tests.monitor import Monitor
 from tests.sandbox.conftest import BIN, ROOT, instance
 from tests.sandbox.test_temporary import HERE, IMAGE
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -161,16 +161,16 @@ def test_wrong_usage_is_told(fab, configure, monitor):
 def test_a_run_that_is_stopped_is_a_failure(sandbox, load, configure, monitor):
     load(instance("web", 8))
     configure(hooks=hooks(ping_url=f"{monitor.url}/x"), logging={"file": "log"})
-    sandbox.fault("CreateSnapshots", "hang", seconds=2, count=None)
+    sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
     process = subprocess.Popen(
         [BIN / "fab", "-r", ROOT, "backup_instances_by_tag", "--json", "trim_snapshots"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not sandbox.calls_under_way() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_until(sandbox.calls_hanging, "a call hangs")
     process.send_signal(signal.SIGINT)
+    assert process.stderr
+    assert "stopping" in process.stderr.readline()
+    sandbox.clear_faults()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert json.loads(out)["exit_code"] == 1
