@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from snapback.core.about import about, of_item
 from snapback.core.model import Snapshot
 from snapback.core.outcome import Word
 from snapback.ec2 import snapshots as ec2_snapshots
@@ -84,11 +85,12 @@ def delete(
     :returns: what became of it, and an explanation.
     """
     log.write("deleting", snapshot, reasons)
-    logger.info("deleting %s: %s", snapshot.snapshot_id, "; ".join(reasons))
-    try:
-        word, explanation = ec2_snapshots.delete(run.conn(snapshot.place), snapshot.snapshot_id)
-    except SnapbackError as error:
-        log.write("failed", snapshot, [str(error)])
-        raise
+    with about(**of_item(snapshot)):
+        logger.info("deleting %s: %s", snapshot.snapshot_id, "; ".join(reasons))
+        try:
+            word, explanation = ec2_snapshots.delete(run.conn(snapshot.place), snapshot.snapshot_id)
+        except SnapbackError as error:
+            log.write("failed", snapshot, [str(error)])
+            raise
     log.write(word.text, snapshot, [explanation] if explanation else [])
     return word, explanation

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from snapback.config import HostSettings
+from snapback.core.about import about, of_item
 from snapback.core.cloud_config import cloud_config, shutdown_in
 from snapback.core.devices import LSBLK, layout_of, read_lsblk
 from snapback.core.model import Instance, Place, Volume
@@ -241,4 +242,5 @@ def _keep(helper: Helper, over: threading.Event) -> None:
             renew(helper)
         except SnapbackError as error:
             wait_s = RETRY_S
-            log.warning("%s: its lease was not renewed: %s", helper.host.name, error)
+            with about(**of_item(helper.instance)):
+                log.warning("%s: its lease was not renewed: %s", helper.host.name, error)

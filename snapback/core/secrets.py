@@ -25,7 +25,7 @@ _NAMED = re.compile(
     r"""(?ix)
     (?P<name> x-amz-security-token | x-amz-signature | \bsignature | aws_?secret_?access_?key
       | secret_?access_?key | secret_?key | aws_?session_?token | session_?token | user_?data
-      | key_?material | passphrase | password )
+      | key_?material | external_?id | passphrase | password )
     (?P<between> ['"]? \s* [=:] \s* )
     (?: b?'[^']*' | b?"[^"]*" | [^\s,;&'"}\]]+ )
     """

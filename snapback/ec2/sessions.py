@@ -16,6 +16,7 @@ from botocore.credentials import (
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
+from snapback.core.secrets import keep
 from snapback.ec2.calls import in_our_words
 from snapback.errors import CredentialsError, SnapbackError
 
@@ -84,6 +85,7 @@ def session_in(role: Role, source: Session, make_sts: Callable[..., Any]) -> Ses
     asked = {"RoleSessionName": role.session_name}
     if role.external_id:
         asked["ExternalId"] = role.external_id
+        keep(role.external_id)
     fetcher = AssumeRoleCredentialFetcher(make_sts, credentials, role.arn, asked)
 
     def assume() -> dict[str, Any]:

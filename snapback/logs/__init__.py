@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from snapback.config import Logging
@@ -104,6 +105,7 @@ class _Context(logging.Filter):
         if record.name.partition(".")[0] != OURS and record.levelno < logging.WARNING:
             return False
         here = current()
-        here = here if here.run else self._known
+        if not here.run:
+            here = replace(self._known, **{k: v for k, v in asdict(here).items() if v})
         record.about = completed(here, record.getMessage())
         return True

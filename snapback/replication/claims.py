@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from snapback.core import tags as our_tags
+from snapback.core.about import about, of_item
 from snapback.core.lacking import Step
 from snapback.core.lent import expiry
 from snapback.core.outcome import Outcome, Word
@@ -132,7 +133,8 @@ def _keep_alive(run: Run, claim: Claim, over: threading.Event) -> None:
         try:
             renew(run, claim)
         except SnapbackError as error:
-            log.warning("the claim %s was not renewed: %s", claim.key_pair_id, error)
+            with about(**of_item(claim.step.destination)):
+                log.warning("the claim %s was not renewed: %s", claim.key_pair_id, error)
 
 
 def _give_back(run: Run, claim: Claim, left: list[Outcome]) -> None:

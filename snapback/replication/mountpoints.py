@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapback import fanout
+from snapback.core.about import about, of_item
 from snapback.core.devices import LSBLK, FileSystem, Layout, layout_of, read_lsblk
 from snapback.core.model import Instance, Volume
 from snapback.ec2 import instances
@@ -133,7 +134,11 @@ def move_or_look(
     """
     if source.volume.volume_id == destination.volume.volume_id:
         raise UsageError(f"source and destination are both {source.volume.volume_id}: name two")
-    with run.host(source.instance) as src, run.host(destination.instance) as dst:
+    with (
+        about(**of_item(destination.volume)),
+        run.host(source.instance) as src,
+        run.host(destination.instance) as dst,
+    ):
         here, there = look(src, source), look(dst, destination)
         systems = [] if encr else [mounted(src, source, here), mounted(dst, destination, there)]
         disks = [unused(source, here), unused(destination, there)] if encr else []

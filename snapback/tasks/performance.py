@@ -23,6 +23,7 @@ from snapback.runtime import Run
 from snapback.tasks.executor import UNKNOWN
 
 log = logging.getLogger(__name__)
+_MADE = ("snapshots", "replica", "made")
 _LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK: logging.DEBUG}
 
 
@@ -214,4 +215,12 @@ def _log(outcome: Outcome) -> None:
     with about(
         account=outcome.place.account, region=outcome.place.region, resource=outcome.subject
     ):
-        log.log(level, "%s", in_words(outcome), extra={"shown": True})
+        log.log(level, "%s", _with_what_was_made(outcome), extra={"shown": True})
+
+
+def _with_what_was_made(outcome: Outcome) -> str:
+    """Answer what became of an item, in words, with the ids of what was made of it."""
+    found = (outcome.facts.get(name) for name in _MADE)
+    made = [one for some in found for one in (some if isinstance(some, list) else [some])]
+    ids = ", ".join(one for one in made if isinstance(one, str) and one)
+    return f"{in_words(outcome)} ({ids})" if ids else in_words(outcome)

@@ -11,7 +11,7 @@ from snapback.core.permissions import EXTRAS_OF
 from tests.hosts.permissions import WAYS_ON_HOSTS
 from tests.hosts.replicas import ROOT, SETTINGS
 from tests.sandbox.conftest import instance
-from tests.sandbox.permissions import Kit, actions_of
+from tests.sandbox.permissions import Kit, actions_of, check_log, logged
 from tests.sandbox.replicas import EAST, WEST
 
 DATA = {"device": "/dev/sdf", "size": 1, "filesystem": "ext4", "mount_point": "/data"}
@@ -22,7 +22,7 @@ def kit_of(sandbox, world, load, fab, reachable, begin, tmp_path: Path) -> Calla
     """Kits whose ``configure`` makes the hosts reachable, with ``host_keys: console``."""
 
     def make(task: str) -> Kit:
-        return Kit(task, sandbox, world, load, fab, reachable, begin, tmp_path)
+        return Kit(task, sandbox, world, load, fab, logged(reachable, tmp_path), begin, tmp_path)
 
     return make
 
@@ -31,6 +31,7 @@ def kit_of(sandbox, world, load, fab, reachable, begin, tmp_path: Path) -> Calla
 def test_a_policy_allows_what_its_task_calls_and_nothing_else(kit_of, task):
     kit = kit_of(task)
     WAYS_ON_HOSTS[task](kit)
+    check_log(kit.sandbox, kit.folder)
     kit.check(extras=set(EXTRAS_OF.get(task, ())) - {"temporary_instances"})
 
 

@@ -6,6 +6,7 @@ compared. Whether a condition lets them pass, only AWS can tell (``fab doctor`` 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,37 @@ Of every task the permissions are told and tested. For a new one:
 def actions_of(policy: str) -> set[str]:
     """The actions that a policy allows."""
     return {need.action for need in needs_in(policy, (FOLDER / f"{policy}.json").read_text())}
+
+
+def logged(configure: Callable[..., Path], folder: Path) -> Callable[..., Path]:
+    """Have whatever is configured keep a log of everything, as JSON lines; it does so from now."""
+
+    def write(**settings: Any) -> Path:
+        log = {"file": str(folder / "log"), "format": "json", "level": "debug"}
+        return configure(**{"logging": log, **settings})
+
+    write()
+    return write
+
+
+OF_THE_RUN = ("snapback ", "ended with ")
+
+
+def check_log(sandbox: Sandbox, folder: Path) -> None:
+    """See that each line of a log says in which run, where and of what, and that no secret does."""
+    text = (folder / "log").read_text()
+    for line in map(json.loads, text.splitlines()):
+        assert line["run"], line
+        assert line["task"], line
+        if line["message"].startswith(OF_THE_RUN):
+            continue
+        is_of_here = line["task"] == "doctor" and line["from"] == "snapback.tasks.performance"
+        assert line["region"] or is_of_here, line
+        assert line["resource"] or line["from"] == "snapback.ec2.connection", line
+    assert "PRIVATE KEY" not in text
+    assert "UserData" not in text
+    for call in sandbox.calls("RunInstances"):
+        assert call.parameters.get("UserData", "no such text") not in text
 
 
 def called(sandbox: Sandbox) -> set[str]:

@@ -18,7 +18,16 @@ from snapback.replication.claims import held, renew
 from snapback.runtime import use
 from snapback.sweep import lender_at
 from tests.sandbox.conftest import instance
-from tests.sandbox.permissions import FOLDER, SEEN_ELSEWHERE, WAYS, Kit, actions_of, called
+from tests.sandbox.permissions import (
+    FOLDER,
+    SEEN_ELSEWHERE,
+    WAYS,
+    Kit,
+    actions_of,
+    called,
+    check_log,
+    logged,
+)
 from tests.sandbox.replicas import sets
 from tests.sandbox.test_claims import step
 from tests.sandbox.test_temporary import HERE, OWN, wish, zone_of
@@ -27,7 +36,7 @@ from tests.sandbox.test_temporary import HERE, OWN, wish, zone_of
 @pytest.fixture
 def kit_of(sandbox, world, load, fab, configure, begin, tmp_path: Path) -> Callable[[str], Kit]:
     def make(task: str) -> Kit:
-        return Kit(task, sandbox, world, load, fab, configure, begin, tmp_path)
+        return Kit(task, sandbox, world, load, fab, logged(configure, tmp_path), begin, tmp_path)
 
     return make
 
@@ -36,6 +45,7 @@ def kit_of(sandbox, world, load, fab, configure, begin, tmp_path: Path) -> Calla
 def test_a_policy_allows_what_its_task_calls_and_nothing_else(kit_of, task):
     kit = kit_of(task)
     WAYS[task](kit)
+    check_log(kit.sandbox, kit.folder)
     if task not in CALLS_NOTHING:
         kit.check(extras=set(EXTRAS_OF.get(task, ())) - SEEN_ELSEWHERE)
 

@@ -59,6 +59,7 @@ def test_private_keys_are_never_told(text: str) -> None:
         f"SecretAccessKey={SECRET}&Version=1",
         f"'UserData': '{SECRET}', 'MinCount': 1",
         f"MinCount=1&UserData={SECRET}&Version=2016",
+        f"Action=AssumeRole&ExternalId={SECRET}&Version=2011",
         f"https://backup:{SECRET}@proxy.example.com:3128/",
     ],
 )
