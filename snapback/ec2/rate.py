@@ -19,9 +19,9 @@ SLOW_DOWN_MORE = 0.5
 SO_MANY_IN_A_ROW = 3
 SHORTEST_MEASURE_S = 1.5
 FEWEST_SERVED = 5
-FIRST_IN_FLIGHT = 20
+FIRST_IN_FLIGHT = 32
 FEWEST_IN_FLIGHT = 11
-SERVED_FOR_ONE_LESS = 8
+SERVED_FOR_ONE_LESS = 4
 LIKELY_CAPACITY = 115  # what EC2 documents for most, 100, and what is filled in meanwhile
 LATE_S = 1.0  # a call that comes late by less than this does not delay those behind it
 

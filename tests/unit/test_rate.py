@@ -120,7 +120,7 @@ def test_it_is_as_fast_as_the_bucket_is_filled_and_refused_seldom(
 def test_where_nothing_is_refused_nothing_waits() -> None:
     for fleet in fleets({"capacity": 1000, "refill": 5}, 250):
         assert fleet.calls == 250
-        assert fleet.now < 250 / 14 * 0.08 * 1.05  # 14 on their way, on the average
+        assert fleet.now < 250 / 19 * 0.08 * 1.05  # 19 on their way, on the average
 
 
 def test_few_are_on_their_way_when_a_bucket_is_likely_to_run_dry_and_many_where_it_did_not() -> (
