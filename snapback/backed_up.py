@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from sys import intern
 
 from snapback.core.freeze_plan import FreezePlan
 from snapback.core.model import Instance, Place
@@ -45,7 +46,7 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
             "region": plan.instance.place.region,
             "volumes": [volume.volume_id for volume in plan.volumes],
             "snapshots": [snapshot.snapshot_id for snapshot in snapshots],
-            "consistency": [snapshot.consistency.name.lower() for snapshot in snapshots],
+            "consistency": [intern(s.consistency.name.lower()) for s in snapshots],
             "busy": [
                 {"volume": volume, "snapshot": s.snapshot_id, "progress": s.progress}
                 for volume, s in busy.items()

@@ -276,5 +276,5 @@ def back_up_place(
     if dry_run:
         return sets.foresee(run, place, instances, consistent)
     if synchronously:
-        return sets.take_and_hold(run, place, instances, True, consistent)[0]
+        return sets.take_and_wait(run, place, instances, consistent)
     return sets.take(run, place, instances, consistent)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPException, InvalidURL
 from typing import Any
 from urllib.error import HTTPError
@@ -51,14 +51,14 @@ class Ended:
 
     :ivar error: why the task as a whole failed; or empty.
     :ivar problems: a line for each item that did not go well.
-    :ivar document: what ``--json`` prints: the command's stdin.
+    :ivar document: makes what ``--json`` prints, where it is wanted: the command's stdin.
     """
 
     exit_code: int
     error: str = ""
     problems: Sequence[str] = ()
     summary: Sequence[str] = ()
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Bell:
     def started(self) -> None:
         """Tell that the task begins."""
         self._ping("/start", "")
-        self._run("on_start", self.hooks.on_start, "start", {}, b"")
+        self._run("on_start", self.hooks.on_start, "start", {})
 
     def ended(self, ended: Ended) -> None:
         """Tell that the task has ended; well is what ended with 0."""
@@ -94,19 +94,24 @@ class Bell:
             "SNAPBACK_PROBLEMS": _within(ended.problems),
             "SNAPBACK_SUMMARY": _within(ended.summary),
         }
-        document = redact(json.dumps(ended.document)).encode() + b"\n"
         if well:
-            self._run("on_success", self.hooks.on_success, "success", facts, document)
+            self._run("on_success", self.hooks.on_success, "success", facts, ended.document)
         else:
-            self._run("on_failure", self.hooks.on_failure, "failure", facts, document)
+            self._run("on_failure", self.hooks.on_failure, "failure", facts, ended.document)
 
     def _run(
-        self, name: str, command: str | None, event: str, facts: Mapping[str, str], stdin: bytes
+        self,
+        name: str,
+        command: str | None,
+        event: str,
+        facts: Mapping[str, str],
+        document: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         """Run a command with the facts in its environment, where a name can't do any harm."""
         if not command:
             return
         common = {VARIABLE: event, "SNAPBACK_TASK": self.task, "SNAPBACK_RUN": self.run_id}
+        stdin = redact(json.dumps(document())).encode() + b"\n" if document else b""
         told = {key: redact(text).replace("\0", "") for key, text in {**common, **facts}.items()}
         try:
             problem = run_command(command, {**os.environ, **told}, stdin, self.timeout_s)

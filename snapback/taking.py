@@ -15,7 +15,7 @@ from snapback.core.model import Place, Snapshot
 from snapback.core.pauses import growing
 from snapback.core.set_plan import SetPlan, renewed, without
 from snapback.ec2.instances import instance_by_id
-from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
+from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id, whole
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
     Interrupted,
@@ -171,11 +171,17 @@ def _finish_tags(run: Run, plan: SetPlan, snapshots: Sequence[Snapshot]) -> None
         create_tags(conn, of_volume.values(), our_tags.write_long(our_tags.DEVICES, devices))
 
 
-def see_through(run: Run, place: Place, taken: Sequence[Taken]) -> list[Taken]:
+def see_through(
+    run: Run,
+    place: Place,
+    taken: Sequence[Taken],
+    keep: Callable[[Snapshot], Snapshot] = whole,
+) -> list[Taken]:
     """Wait until all are completed; take those again that end in ``error``, three times at most.
 
     One DescribeSnapshots looks at up to 200 snapshots at a time.
 
+    :param keep: answers what is kept of each snapshot.
     :returns: in the same order; what went wrong is each one's ``error``:
         :class:`~snapback.errors.SnapshotFailed` after the third time,
         :class:`~snapback.errors.SnapshotTimeout` for one still pending after ``minutes_for_snap``
@@ -186,7 +192,7 @@ def see_through(run: Run, place: Place, taken: Sequence[Taken]) -> list[Taken]:
     try:
         while waiting := [watch for watch in watches if not watch.over]:
             ids = [s.snapshot_id for watch in waiting for s in watch.taken.snapshots]
-            seen = snapshots_by_id(run.conn(place), place, ids)
+            seen = snapshots_by_id(run.conn(place), place, ids, keep)
             _tell(run, place, seen)
             for watch in waiting:
                 watch.look(seen)
@@ -250,8 +256,9 @@ class _Watch:
     def _discard_and_retake(self, failed: Snapshot) -> None:
         why = f"{failed.snapshot_id} ended in error: {failed.state_message or 'no reason given'}"
         try:
-            log = audit.open_log(self._run)
-            for snapshot in self.taken.snapshots:
+            log, conn = audit.open_log(self._run), self._run.conn(failed.place)
+            ids = [snapshot.snapshot_id for snapshot in self.taken.snapshots]
+            for snapshot in snapshots_by_id(conn, failed.place, ids).values():
                 audit.delete(self._run, log, snapshot, [why])
             if self._attempt == MOST_ATTEMPTS:
                 self.taken = replace(self.taken, snapshots=())

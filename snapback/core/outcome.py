@@ -66,7 +66,7 @@ class Word(Enum):
         return self.text
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What happened to one item.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from snapback.core.outcome import Outcome
@@ -64,10 +65,10 @@ class Screen:
             if outcome.exit_code:
                 self.problem(one_line(outcome))
 
-    def document(self, document: dict[str, Any]) -> None:
+    def document(self, make: Callable[[], dict[str, Any]]) -> None:
         """Print the JSON document, on one line, where it was asked for."""
         if self._as_json:
-            _write(sys.stdout, json.dumps(document))
+            _write(sys.stdout, json.dumps(make()))
 
     def close(self) -> None:
         """End the progress bars, if there are any."""
@@ -83,27 +84,33 @@ def one_line(outcome: Outcome) -> str:
 
 
 def _write(stream: Any, text: str) -> None:
-    """Write a line; that its reader has gone (``| head``) is no failure of the task."""
+    _write_all(stream, [text])
+
+
+def _write_all(stream: Any, lines: Iterable[str]) -> None:
+    """Write lines; that their reader has gone (``| head``) is no failure of the task."""
     try:
-        stream.write(text + "\n")
+        for line in lines:
+            stream.write(line + "\n")
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _rows(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[list[str]]:
-    return [[printable(column.cell(outcome)) for column in columns] for outcome in outcomes]
+def _rows(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> Iterator[list[str]]:
+    for outcome in outcomes:
+        yield [printable(column.cell(outcome)) for column in columns]
 
 
 def _plain_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:
     """Print aligned columns; the last one runs on."""
-    rows = [[column.title for column in columns], *_rows(columns, outcomes)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns) - 1)]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
-    _write(sys.stdout, "\n".join(lines))
+    titles = [column.title for column in columns]
+    widths = [len(title) for title in titles]
+    for row in _rows(columns, outcomes):
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+    widths[-1] = 0
+    rows = chain([titles], _rows(columns, outcomes))
+    _write_all(sys.stdout, ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
 
 
 def _rich_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -167,7 +168,9 @@ class Performance:
         elif ending.said:
             self.screen.problem(f"{self.task}: {ending.said}")
         report = ending.report
-        whole = document(self.task, run.run_id, self.dry_run, report, ending.code, ending.said)
+        whole = partial(
+            document, self.task, run.run_id, self.dry_run, report, ending.code, ending.said
+        )
         self.screen.document(whole)
         outcomes = report.outcomes if report else ()
         return notify.Ended(

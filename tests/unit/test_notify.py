@@ -18,8 +18,10 @@ from snapback.notify import Bell, Ended, with_suffix
 from tests.monitor import Monitor
 
 NASTY = 'it\'s "$(touch caught)" `touch caught`;\n-rf * \\ %s €'
-WELL = Ended(exit_code=0, summary=["2 backed up"], document={"task": "x"})
-BADLY = Ended(exit_code=3, error="no", problems=[NASTY, "second"], document={"items": [NASTY]})
+WELL = Ended(exit_code=0, summary=["2 backed up"], document=lambda: {"task": "x"})
+BADLY = Ended(
+    exit_code=3, error="no", problems=[NASTY, "second"], document=lambda: {"items": [NASTY]}
+)
 
 
 @pytest.fixture(autouse=True)
