@@ -134,7 +134,7 @@ def _delete_volume(conn: Any, volume_id: str, sleep: Sleep, patience_s: float) -
     where = ", ".join(f"{holder['InstanceId']} ({holder['Device']})" for holder in holders)
     raise SnapbackError(
         f"volume {volume_id} is {state} after {patience_s:g} s"
-        + (f", attached to {where}: see that it isn't mounted there" if where else "")
+        + (f", attached to {where}: unmount it there, then sweep again" if where else "")
     )
 
 

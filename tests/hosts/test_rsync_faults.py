@@ -112,7 +112,12 @@ def idle(name: str) -> dict[str, Any]:
 
 
 def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out, sandbox, world):
-    fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
+    fleet = lay_out(
+        settings={"minutes_for_detach": 0.05},
+        us_east_1=[web()],
+        eu_west_1=[idle("there")],
+        ap_southeast_1=[idle("x")],
+    )
     fleet.back_up()
     source, destination, elsewhere = (
         fleet.ids[region][name]["instance_id"]
@@ -129,6 +134,12 @@ def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out,
         assert [fleet.shell(LOOK, name) for name in ("web", "there")] != before
         process.send_signal(signal.SIGKILL)
     sandbox.hosts.run(destination, "pkill -KILL -x rsync; pkill -CONT -x sudo")
+    disk = fleet.shell("lsblk -dno PATH,FSTYPE | sed -n '3s/ .*//p'").strip()
+    fleet.shell(f"mount {disk} /mnt")
+    swept = fleet.fab("sweep", "--run", run_id)
+    assert swept.code == 4, swept.err
+    assert f"attached to {source} (/dev/sdg): unmount it there, then sweep again" in swept.err
+    fleet.shell("umount /mnt")
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 0, swept.err
     fleet.demand(0)
