@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
             "resize2fs": "e2fsprogs",
             "e2fsck": "e2fsprogs",
             "e2label": "e2fsprogs",
+            "lsattr": "e2fsprogs",
         }
         for kind in EXT
     },
@@ -33,8 +34,9 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "xfs_db": "xfsprogs",
         "xfs_admin": "xfsprogs",
         "xfs_growfs": "xfsprogs",
+        "lsattr": "e2fsprogs",
     },
-    "btrfs": {"mkfs.btrfs": "btrfs-progs", "btrfs": "btrfs-progs"},
+    "btrfs": {"mkfs.btrfs": "btrfs-progs", "btrfs": "btrfs-progs", "lsattr": "e2fsprogs"},
 }
 """Programs that a kind of file system needs on a host, and Debian's packages that have them."""
 

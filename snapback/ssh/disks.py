@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from snapback.core import btrfs, ext, xfs
 from snapback.core.devices import LSBLK, read_lsblk
@@ -121,11 +122,24 @@ def label_of(host: Host, device: str) -> str:
 
 
 def shape(host: Host, device: str, found: Found, folder: str) -> Shape:
-    """Answer how a file system was made.
+    """Answer how a file system was made, and whether its files can be moved one by one.
 
     :param folder: where it is mounted.
     :raises NotMoved: that can't be understood.
     """
+    made = _shape(host, device, found, folder)
+    if not made.opaque and _said(host, "sh", "-c", _FIXED, "snapback-fixed", folder):
+        return replace(made, opaque="files of it are immutable or append-only")
+    return made
+
+
+_FIXED = """
+lsattr -aR -- "$1" 2>/dev/null |
+    awk '$1 ~ /^[-A-Za-z]+$/ && $1 ~ /---/ && $1 ~ /[ai]/ { print; exit }'
+"""
+
+
+def _shape(host: Host, device: str, found: Found, folder: str) -> Shape:
     label = label_of(host, device)
     try:
         if found.fs_type in EXT:

@@ -261,7 +261,7 @@ class _Move:
             if now.size < wanted.size:
                 disks.grow(self._destination, dst, wanted, now)
                 now = self._shape_there(dst, there)
-            why_not = differences(wanted, now, AUTOMATIC)
+            why_not = now.opaque or differences(wanted, now, AUTOMATIC)
             if not why_not and now.size != wanted.size:
                 why_not = f"it has {now.size} bytes instead of {wanted.size}"
             if not why_not:

@@ -395,7 +395,17 @@ def test_what_rsync_cannot_keep_is_moved_block_by_block(small: Pair):
         small.source.sh(f"btrfs subvolume create {folder}/sub; echo some >{folder}/sub/file")
     assert small.move().how == "by blocks (it has subvolumes)"
     assert small.destination.hash(disk) == small.source.hash(disk)
-    small.source.sh(f"wipefs -qa {disk}; mke2fs -q -t ext4 -O encrypt,quota {disk}")
+    small.source.sh(f"wipefs -qa {disk}; mkfs.ext4 -q {disk}")
+    for flag, how in (
+        ("+i", "by blocks (files of it are immutable or append-only)"),
+        ("-i", "ext4 by rsync (made anew)"),
+    ):
+        with small.source.mounted(disk) as folder:
+            small.source.sh(f"cd {folder}; test -e 'a b' || touch 'a b'; chattr {flag} 'a b'")
+        assert small.move().how == how
+        with small.destination.mounted(disk) as folder:
+            assert (flag == "+i") == ("i" in small.destination.sh(f"lsattr '{folder}/a b'")[:22])
+    small.source.sh(f"mke2fs -q -F -t ext4 -O encrypt,quota {disk}")
     assert small.move().how == "by blocks (its files may be encrypted by fscrypt)"
     zeros = f"dd if=/dev/zero of={disk} bs=1k seek=4 count=3000"
     small.source.sh(f"mke2fs -q -F -t ext4 {disk}; {zeros}")

@@ -89,16 +89,18 @@ def test_the_key_of_a_transfer_can_do_nothing_else(small: Pair):
 
 
 def test_a_file_that_cannot_be_written(small: Pair):
-    with_data(small.source, small.disk, 1)
+    with_data(small.source, small.disk, 8)
     small.move()
-    with small.destination.mounted(small.disk) as folder:
-        small.destination.sh(f"chattr +i {folder}/data")
     with small.source.mounted(small.disk) as folder:
         small.source.sh(f"echo more >>{folder}/data")
-    with pytest.raises(NotMoved, match=r"ended with 23: .*data.*Operation not permitted"):
-        small.move()
-    with small.destination.mounted(small.disk) as folder:
-        small.destination.sh(f"chattr -i {folder}/data")
+    protect = once(
+        lambda: small.destination.sh("chattr +i /run/snapback-*/data"), lambda state: True
+    )
+    with (
+        slow(small.source),
+        pytest.raises(NotMoved, match=r"ended with 23: .*data.*Operation not permitted"),
+    ):
+        move(small, protect)
     small.move()
     assert small.destination.all_of(small.disk) == small.source.all_of(small.disk)
 
