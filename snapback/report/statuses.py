@@ -366,4 +366,9 @@ def _under_way(facts: dict[str, Any]) -> str:
     ]
     if broken := facts.get("in_error"):
         said.append(f"{len(broken)} in error")
+    said += [
+        f"{len(r['in_error'])} in error in {r['region']}"
+        for r in facts.get("replicas", ())
+        if r["in_error"]
+    ]
     return "; ".join(said)

@@ -31,7 +31,7 @@ _COMMON = {
         "snapshot_id": "the snapshot: snap-0123456789abcdef0",
         "dst_region_name": "where its replica is to be; may be contracted",
         "src_inst": "the instance to use in the source, instead of a temporary one (rsync only)",
-        "dst_inst": "the same in the destination",
+        "dst_inst": "the instance to use in the destination, instead of a temporary one",
         "force": "replicate although this one, or a newer one of its volume, is there",
         **_COMMON,
     },
@@ -161,7 +161,7 @@ def rsync_region(
     auto_shortflags=False,
     help={
         "primary_backup_region": "every other region in use goes into this one; may be contracted",
-        "secondary_backup_region": "and what was taken in the primary into this one",
+        "secondary_backup_region": "what was taken in the primary goes into this one",
         "native_only": "or --no-native-only: all that is in the primary goes into the secondary",
         **_COMMON,
     },

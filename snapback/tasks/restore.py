@@ -162,7 +162,8 @@ _LAUNCH = {
         "at": options.AT,
         "region_name": options.RESTORE_REGION,
         "subnet_id": "the subnet (default: as the original, or as configured)",
-        "security_group_ids": "the security groups, with commas (default: likewise)",
+        "security_group_ids": "the security groups, with commas (default: as the original, or as "
+        "configured)",
         "incomplete": options.INCOMPLETE,
         "drill": "see that it works, take it down again, and tell how long that took",
         "check_command": "with --drill: run as root there, has to end with 0 (default: configured)",
@@ -251,7 +252,7 @@ def restore_instance(
         "at": options.AT,
         "src_region_name": "only the instances of this region (default: of every other)",
         "subnet_map": "theirs=one here, with commas; * is any other; before what is configured",
-        "security_group_map": "the same for security groups",
+        "security_group_map": "security groups: theirs=one here, with commas; * is any other",
         "within": "only instances last backed up so shortly before the last of all (default: 7d)",
         "incomplete": options.INCOMPLETE,
         **_LAUNCH,
