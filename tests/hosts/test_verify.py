@@ -254,15 +254,30 @@ def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, world, tmp_path: Path
     assert nothing_is_left(world, before)
 
 
-# Killed.
+# Failing, and killed.
 
 
-def test_killed_it_leaves_nothing_that_sweep_does_not_find(fleet, fab, world, sandbox, tmp_path):
+def test_failing_or_killed_it_leaves_nothing_that_sweep_does_not_find(
+    fleet, fab, world, sandbox, tmp_path
+):
     web = fleet(EXT4)
     before = sorted(everything(world))
     which = f"--snapshot-id={web.snapshot('/dev/sdf')}"
     verify = ("verify_snapshot", which)
     fetch = ("mount_snapshot", which, "--copy=random", f"--to={tmp_path}")
+    drill = ("restore_instance", f"--instance-id={web.instance_id}", "--drill")
+    for action, command in (
+        ("CreateSecurityGroup", verify),
+        ("RunInstances", fetch),
+        ("CreateVolume", verify),
+        ("AttachVolume", fetch),
+        ("RegisterImage", drill),
+        ("DescribeInstanceStatus", drill),
+    ):
+        sandbox.fault(action, "error", code="UnauthorizedOperation")
+        ended = fab(*command)
+        assert (ended.code, action in ended.err) == (1, True), ended
+    assert nothing_is_left(world, before)
     for stage, command in (
         ("RunInstances", verify),
         ("CreateVolume", fetch),
