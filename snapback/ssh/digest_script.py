@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import sys
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 UNREADABLE = 3
 _DAMAGED = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
@@ -92,11 +93,11 @@ def of_file(name: bytes, parent: int | None = None) -> bytes:
         return of_bytes(file)
 
 
-def of_bytes(file: IO[bytes]) -> bytes:
+def of_bytes(file: io.RawIOBase) -> bytes:
     """Answer the digest of all that can be read from somewhere."""
-    total = new()
-    for block in iter(lambda: file.read(_BLOCK), b""):
-        total.update(block)
+    total, block = new(), memoryview(bytearray(_BLOCK))
+    for length in iter(lambda: file.readinto(block) or 0, 0):
+        total.update(block[:length])
     return bytes(total.digest())
 
 

@@ -24,6 +24,7 @@ from snapback.core.restore_plan import (
 )
 from snapback.core.restored import restored_original
 from snapback.core.verdicts import Verified, write_verdict
+from snapback.core.verify_plan import gaps
 from snapback.core.volume_plan import plan_volume
 from tests.unit.builders import at, instance, snapshot, vol
 
@@ -267,3 +268,16 @@ def test_a_broken_snapshot_is_refused() -> None:
     plan = plan_volume(replace(members()[0], tags={**members()[0].tags, **bad}))
     assert plan.problems == ()
     assert any("although it was found corrupt" in reason for reason in plan.reasons)
+
+
+# Whether a set lacks a volume, as a verification tells it.
+
+
+def test_a_root_that_backups_leave_out_is_no_gap_and_a_volume_that_is_gone_is_one() -> None:
+    whole = members()
+    assert gaps(whole, whole) == []
+    assert [one.set_id for one in gaps(whole[1:], whole[1:])] == ["set-1"]
+    data_only = set_tags(WEB, "set-1", {SDF: vol("b")}, VOLUMES[1:])
+    alone = [replace(whole[1], tags=data_only)]
+    assert "the root device" in sets_of(alone, WEB.instance_id)[0].shortcoming
+    assert gaps(alone, alone) == []
