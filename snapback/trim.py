@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -38,13 +39,18 @@ class _Doomed:
 
 
 def trim_snapshots(
-    region_name: str | None = None, dry_run: bool = False, account: str | None = None
+    region_name: str | None = None,
+    dry_run: bool = False,
+    account: str | None = None,
+    executor: Executor | str | None = None,
 ) -> Trimming:
     """Delete old snapshots, logarithmically back in time; answer the plan and what came of it.
 
     :param region_name: may be contracted; ``None``: all regions in use.
     :param dry_run: decide and answer the plan, call nothing that changes anything.
     :param account: the account's name in the configuration; ``None``: all of them.
+    :param executor: what reads and plans, an account's region at a time, as for
+        :func:`~snapback.backup.backup_instances_by_tag`. What deletes is always this process.
     :raises BrakeError: suspiciously much would go; nothing was deleted.
     :raises ItemsFailed: not all went well, or broken snapshots of ours were found; its ``outcomes``
         say what became of each.
@@ -52,23 +58,30 @@ def trim_snapshots(
     Source: DescribeSnapshots, DescribeImages, DescribeLockedSnapshots, DescribeKeyPairs,
     DeleteSnapshot.
     """
-    trimming = trim(current().only(account), region_name, dry_run=dry_run)
+    with units.handed_to(current().only(account), executor) as run:
+        trimming = trim(run, region_name, dry_run=dry_run)
     return _or_raise(trimming)
 
 
 def delete_broken_snapshots(
-    region_name: str | None = None, dry_run: bool = False, account: str | None = None
+    region_name: str | None = None,
+    dry_run: bool = False,
+    account: str | None = None,
+    executor: Executor | str | None = None,
 ) -> Trimming:
     """Delete the snapshots of ours that are in the state ``error``; answer what became of each.
 
     :param region_name: may be contracted; ``None``: all regions in use.
     :param dry_run: answer which they are, call nothing that changes anything.
     :param account: the account's name in the configuration; ``None``: all of them.
+    :param executor: what reads and plans, an account's region at a time, as for
+        :func:`~snapback.backup.backup_instances_by_tag`. What deletes is always this process.
     :raises ItemsFailed: broken snapshots of ours were found; its ``outcomes`` say which.
 
     Source: DescribeSnapshots, DeleteSnapshot.
     """
-    trimming = delete_broken(current().only(account), region_name, dry_run=dry_run)
+    with units.handed_to(current().only(account), executor) as run:
+        trimming = delete_broken(run, region_name, dry_run=dry_run)
     return _or_raise(trimming)
 
 

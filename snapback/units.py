@@ -8,7 +8,7 @@ settings, the run's id. Credentials are not among it: each machine has its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ def each(
     then, and it is a function of a module. It may be called once more for a place, in a process of
     its own, where whoever called it first was lost.
 
-    :returns: in the places' order.
+    :returns: in the places' order; an account that can't be worked in once, at no region.
     """
     if run.executor is None:
         return fanout.each(
@@ -91,7 +91,10 @@ def do(unit: Unit) -> fanout.Result[Place, Any]:
     if unit.wish and unit.wish():
         return fanout.Result(unit.place, error=_not_begun())
     run = Run(unit.loaded, run_id=unit.run_id, progress=_Worker(), once=True)
+    account = unit.place.account
     try:
+        if account:
+            run.connections.check(account)
         with about(run=unit.run_id):
             (result,) = fanout.each(
                 [unit.place],
@@ -99,6 +102,8 @@ def do(unit: Unit) -> fanout.Result[Place, Any]:
                 workers=1,
                 stop=run.stop,
             )
+    except SnapbackError as error:
+        return fanout.Result(Place("", account), error=error)
     finally:
         run.connections.close()
     return result
@@ -149,7 +154,7 @@ class _HandedOut:
             self._run.stop.set()
             self._stop(pending)
             raise
-        return [self._results[unit.place] for unit in units]
+        return list(_closed_once({unit.place: self._results[unit.place] for unit in units}))
 
     def _submit(self, units: Sequence[Unit]) -> dict[Future[Any], Place]:
         pending: dict[Future[Any], Place] = {}
@@ -209,6 +214,20 @@ def _result_of(future: Future[Any], place: Place, *, asked: bool) -> fanout.Resu
     reason = " ".join(reason.split())
     why = f"the executor lost this: {reason:.300}: some of it may have been done: run it again"
     return fanout.Result(place, error=SnapbackError(why))
+
+
+def _closed_once(
+    results: Mapping[Place, fanout.Result[Place, Any]],
+) -> Iterator[fanout.Result[Place, Any]]:
+    """Answer the results; of an account that no worker could work in, one for all its places."""
+    open_ones = {place.account for place, result in results.items() if result.item == place}
+    told = set()
+    for place, result in results.items():
+        if result.item == place or place.account in open_ones:
+            yield replace(result, item=place)
+        elif place.account not in told:
+            told.add(place.account)
+            yield result
 
 
 def _not_begun() -> Interrupted:

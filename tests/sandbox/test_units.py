@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from snapback import backup_instances_by_tag, runtime
+from snapback import backup_instances_by_tag, delete_broken_snapshots, runtime, trim_snapshots
 from snapback.backup import back_up_place
 from snapback.core.model import Place
 from snapback.errors import CredentialsError, ItemsFailed, UsageError
@@ -111,6 +111,32 @@ def test_reading_is_handed_out_and_what_changes_is_done_here(sandbox, load, fab,
     assert ended.code == 0
     log = tmp_path / ".local/state/snapback/deletions.jsonl"  # here, not in a worker's home
     assert len(log.read_text().splitlines()) == 2 * len(ended.document["items"]) > 0
+
+
+def test_in_several_accounts_all_is_as_on_threads(sandbox, fab, cluster, configure):
+    """Each worker assumes the roles by itself; an account that is closed fails alone."""
+    roles = {f"arn:aws:iam::{number}:role/snapback": "" for number in ("111122223333", "4" * 12)}
+    sandbox.configure(roles=roles)
+    accounts = [
+        {"name": name, "role_arn": arn, "regions": ["eu-west-1", "us-east-1"]}
+        for name, arn in zip(("prod", "test"), roles, strict=True)
+    ]
+    configure(accounts=[*accounts, {"name": "ops", "regions": ["us-east-1"]}])
+    fleet = {"us-east-1": {"instances": [instance("web", 8)]}}
+    for account in ({"account": "111122223333"}, {"account": "4" * 12}, {}):
+        sandbox.load_fleet({**account, "regions": fleet})
+    for closed, code in (({}, 0), ({next(iter(roles)): "another"}, 1)):
+        sandbox.configure(roles=roles | closed)
+        here = fab("backup_instances_by_tag", "--json")
+        there = fab("backup_instances_by_tag", "--executor", cluster.address, "--json")
+        assert (there.code, here.code) == (code, code)
+        done = {item["account"] for item in there.document["items"] if item["outcome"] == "done"}
+        assert done == ({"test", "ops"} if code else {"prod", "test", "ops"})
+        assert tell(there.document) == tell(here.document)
+    only = fab(
+        "backup_instances_by_tag", "--executor", cluster.address, "--account", "test", "--json"
+    )
+    assert [item["account"] for item in only.document["items"]] == ["test"]
 
 
 HANGS = {
@@ -229,6 +255,18 @@ def test_in_processes_all_is_as_on_threads(sandbox, load, world, processes):
         backup_instances_by_tag(executor=processes)
     assert raised.value.exit_code == 1
     assert len(raised.value.outcomes) == 6
+
+
+@pytest.mark.usefixtures("run")
+def test_trimming_is_planned_in_processes_and_carried_out_here(load, processes, tmp_path):
+    in_each_region(load, instance("web", 8, history=[daily(12)]))
+    would = trim_snapshots(dry_run=True, executor=processes)
+    assert would == trim_snapshots(dry_run=True)
+    done = trim_snapshots(executor=processes)
+    gone = {outcome.subject for outcome in done.outcomes}
+    assert gone == {outcome.subject for outcome in would.outcomes} != set()
+    assert trim_snapshots(executor=processes).outcomes == ()
+    assert delete_broken_snapshots(executor=processes).outcomes == ()
 
 
 @pytest.mark.usefixtures("run")

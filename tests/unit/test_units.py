@@ -17,7 +17,7 @@ from snapback.executors import Cluster
 from snapback.runtime import Run
 
 AGAIN = "some of it may have been done: run it again"
-PLACES = [Place("eu-west-1"), Place("us-east-1"), Place("us-east-1", "prod")]
+PLACES = [Place("eu-west-1"), Place("us-east-1"), Place("us-west-2")]
 
 
 def say(run: Run, place: Place, word: str) -> str:
@@ -67,6 +67,14 @@ def test_a_failure_is_the_same_on_threads_and_by_an_executor() -> None:
         there = units.each(a_run(pool), PLACES, fail)
     assert [(r.value, str(r.error)) for r in there] == [(r.value, str(r.error)) for r in here]
     assert isinstance(there[0].error, ApiError)
+
+
+def test_an_account_that_no_worker_can_work_in_is_told_once() -> None:
+    closed = [Place("eu-west-1", "closed"), Place("us-east-1", "closed")]
+    with ThreadPoolExecutor(2) as pool:
+        results = units.each(a_run(pool), [PLACES[0], *closed], say, "hello")
+    assert [result.item for result in results] == [PLACES[0], Place("", "closed")]
+    assert "no account is called 'closed'" in str(results[1].error)
 
 
 def test_a_unit_is_plain() -> None:
