@@ -71,7 +71,7 @@ def examine(
         helpers=helpers,
     )
     unused = {sight.place for sight in sights if not (sight.things or sight.lines)}
-    lines += [checkup.judge_region(p, enabled[p.account], is_unused=p in unused) for p in places]
+    lines += checkup.judge_regions(places, enabled, unused)
     counts = {str(sight.place): len(sight.instances) for sight in sights}
     lines.append(checkup.judge_earmarked(counts, (settings.tag_name, settings.tag_value)))
     ready = [sight.things for sight in sights if sight.things]

@@ -6,8 +6,9 @@ No host key is remembered either: what would be written is written to copies tha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,34 +77,60 @@ def _examine(run: Run, instance: Instance, volumes: Mapping[str, Volume]) -> Hos
         return HostFacts(is_at_rest=True)
     own = [volumes[one] for one in instance.devices.values() if one in volumes]
     conn = run.conn(instance.place)
-    with _leaving_no_trace(run.settings) as (settings, is_new):
+    with _leaving_no_trace(run.settings) as copies:
         try:
-            host = open_host(settings, instance, lambda: console_output(conn, instance.instance_id))
+            host = open_host(
+                copies.settings, instance, lambda: console_output(conn, instance.instance_id)
+            )
         except HostError as error:
-            return HostFacts(problem=error.reason, advice=error.advice)
+            return HostFacts(problem=copies.named(error.reason), advice=copies.named(error.advice))
         with host:
-            return _look_at(run, host, instance, own, new_key=is_new())
+            return _look_at(run, host, instance, own, new_key=copies.have_a_new_key())
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Copies of the files of host keys.
+
+    :ivar settings: those that name the copies.
+    :ivar originals: copy -> what it is a copy of.
+    :ivar size: of the copy of known_hosts, as it was made.
+    """
+
+    settings: Settings
+    originals: Mapping[str, str]
+    size: int
+
+    def named(self, text: str) -> str:
+        """Answer a text in which the originals are named in place of their copies."""
+        for copy, original in self.originals.items():
+            text = text.replace(copy, original)
+        return text
+
+    def have_a_new_key(self) -> bool:
+        """Tell whether a key was met for the first time."""
+        return _size(Path(self.settings.ssh.known_hosts)) != self.size
 
 
 @contextmanager
-def _leaving_no_trace(settings: Settings) -> Iterator[tuple[Settings, Callable[[], bool]]]:
-    """Answer settings with copies of the files of host keys, and what tells of a key met first."""
+def _leaving_no_trace(settings: Settings) -> Iterator[_Copies]:
+    """Copy the files of host keys for a moment, to be written to in their place."""
     with TemporaryDirectory(prefix="snapback-doctor-") as folder:
-        paths = {name: Path(folder, name) for name in _REMEMBERED}
-        for name, copy in paths.items():
-            original = Path(getattr(settings.ssh, name)).expanduser()
+        paths: dict[str, str] = {}
+        originals: dict[str, str] = {}
+        for name in _REMEMBERED:
+            original, copy = Path(getattr(settings.ssh, name)).expanduser(), Path(folder, name)
             try:
                 shutil.copyfile(original, copy)
             except FileNotFoundError:
                 pass
             except OSError:
-                paths[name] = original  # what is wrong with it is told when it is read
-        before = _size(paths["known_hosts"])
-        ssh = settings.ssh.model_copy(update={name: str(path) for name, path in paths.items()})
-        yield (
-            settings.model_copy(update={"ssh": ssh}),
-            lambda: _size(paths["known_hosts"]) != before,
-        )
+                copy = original  # what is wrong with it is told when it is read
+            paths[name] = str(copy)
+            originals[str(copy)] = str(original)
+        ssh = settings.ssh.model_copy(update=paths)
+        size = _size(Path(paths["known_hosts"]))
+        yield _Copies(settings.model_copy(update={"ssh": ssh}), originals, size)
 
 
 def _size(path: Path) -> int:

@@ -104,12 +104,35 @@ def _has_passphrase(text: str) -> bool:
     return blob.startswith(_OPENSSH) and blob[len(_OPENSSH) + 4 :][:4] != b"none"
 
 
-def judge_region(place: Place, enabled: Collection[str] | None, *, is_unused: bool) -> Line:
-    """Judge whether a region in use is enabled for the account.
+def judge_regions(
+    places: Sequence[Place],
+    enabled: Mapping[str, Collection[str] | None],
+    unused: Collection[Place],
+) -> list[Line]:
+    """Judge whether the regions in use are enabled for their accounts.
 
-    :param enabled: the account's; ``None`` where they could not be read.
-    :param is_unused: there is nothing of ours, and it was not looked at closely.
+    Where there is nothing of ours, they are told together.
+
+    :param enabled: account -> its regions; ``None`` where they could not be read.
+    :param unused: those that were not looked at closely.
     """
+    idle = [place for place in places if place in unused and enabled[place.account] is not None]
+    lines = [_judge_region(place, enabled[place.account]) for place in places if place not in idle]
+    if idle:
+        text = f"enabled; nothing of ours in {', '.join(map(str, idle))}"
+        lines.append(
+            Line(
+                check="region",
+                subject=f"{len(idle)} others" if lines else "all",
+                level=Level.OK,
+                text=f"{text}: looked at only if regions or destinations name them",
+                facts={"regions": list(map(str, idle))},
+            )
+        )
+    return lines
+
+
+def _judge_region(place: Place, enabled: Collection[str] | None) -> Line:
     level, text, advice = Level.OK, "enabled", ""
     if enabled is None:
         level, text = Level.WARNING, "whether it is enabled can't be told"
@@ -117,8 +140,6 @@ def judge_region(place: Place, enabled: Collection[str] | None, *, is_unused: bo
     elif place.region not in enabled:
         level, text = Level.FAILURE, "not enabled for this account"
         advice = "enable it in the account's settings, or take it out of the configuration"
-    if is_unused:
-        text += "; nothing of ours there: looked at only if regions or destinations name it"
     return Line(
         check="region",
         subject=str(place),

@@ -307,6 +307,9 @@ def _jumps(said: str) -> list[str]:
     return [] if said.lower() in {"", "none"} else [one.strip() for one in said.split(",")]
 
 
+_NO_KEY = "No authentication methods available"  # paramiko's words where it has no key to show
+
+
 def _in_our_words(
     error: Exception, whom: Whom, connection: Connection, where: str, proxy: _Proxy | None
 ) -> Exception:
@@ -314,7 +317,7 @@ def _in_our_words(
     if isinstance(error, HostError):
         return error
     said = " ".join(str(error).split())[:_TAIL] or type(error).__name__
-    if isinstance(error, paramiko.AuthenticationException):
+    if isinstance(error, paramiko.AuthenticationException) or said == _NO_KEY:
         keys = ", ".join(connection.connect_kwargs["key_filename"])
         return whom.unreachable(
             f"{where}it doesn't let {connection.user} in ({said})",

@@ -53,6 +53,7 @@ def test_a_host_key_that_is_not_known_is_a_failure_or_a_warning(web, fab, reacha
     (line,) = hosts(ended)
     assert (ended.code, line["outcome"]) == (1, "failed")
     assert "is unknown" in line["found"]
+    assert f"to {tmp_path}/.ssh/known_hosts: " in line["advice"]
     reachable(ssh={"host_keys": "accept-new"})
     ended = fab("doctor", "--hosts", "--tasks", "status", "--json")
     assert ended.code == 0

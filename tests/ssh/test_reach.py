@@ -129,6 +129,17 @@ def test_a_login_that_is_refused_tells_user_and_key(sshd: Sshd, tmp_path: Path) 
         sshd.open(key_filename=f"{tmp_path}/missing")
 
 
+def test_that_there_is_no_key_at_all_is_told(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    sshd.settings.pop("key_filename")
+    with pytest.raises(HostUnreachable, match=r"doesn't let .* in .*the agent and ~/.ssh") as told:
+        sshd.open()
+    assert "key_filename" in told.value.advice
+
+
 def test_the_first_of_override_region_and_ssh_decides(sshd: Sshd, tmp_path: Path) -> None:
     key = sshd.settings.pop("key_filename")
     user = sshd.settings.pop("username")

@@ -74,11 +74,16 @@ def test_what_only_looks_like_a_key_is_judged_without_a_traceback() -> None:
 
 
 def test_regions_are_enabled_or_not_or_it_can_not_be_told() -> None:
-    line = checkup.judge_region(Place("a", "prod"), {"a"}, is_unused=True)
-    assert (line.subject, line.place.region, line.level) == ("prod:a", "a", Level.OK)
-    assert "nothing of ours" in line.text
-    assert checkup.judge_region(Place("b"), {"a"}, is_unused=False).level is Level.FAILURE
-    assert checkup.judge_region(Place("a"), None, is_unused=False).level is Level.WARNING
+    found = {"prod": {"a", "d", "e"}, "": None}
+    a, b, c, d, e = (Place(r, "" if r == "c" else "prod") for r in "abcde")
+    lines = checkup.judge_regions([a, b, c, d, e], found, {d, e})
+    assert [(line.subject, line.level) for line in lines] == [
+        ("prod:a", Level.OK),
+        ("prod:b", Level.FAILURE),
+        ("c", Level.WARNING),
+        ("2 others", Level.OK),
+    ]
+    assert "nothing of ours in prod:d, prod:e" in lines[-1].text
 
 
 def test_no_instance_at_all_is_a_failure() -> None:
