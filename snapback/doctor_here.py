@@ -145,14 +145,17 @@ def _where_is(program: str) -> str:
     named = os.path.expanduser(program)  # noqa: PTH111
     if found := shutil.which(named):
         return found
-    asked = subprocess.run(  # noqa: S603 (it only looks)
-        ["/bin/sh", "-c", 'command -v "$1"', "sh", named],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        timeout=LONGEST_LOOK_S,
-        check=False,
-    )
+    try:
+        asked = subprocess.run(  # noqa: S603 (it only looks)
+            ["/bin/sh", "-c", 'command -v "$1"', "sh", named],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=LONGEST_LOOK_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 

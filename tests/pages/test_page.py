@@ -217,16 +217,32 @@ def test_it_can_be_read_in_light_and_dark(page: Browser, scheme: str) -> None:
     assert (luminance(ground) > 0.5) == (scheme == "light")
 
 
-@pytest.mark.parametrize("width", [360, 700, 1024, 1900])
-def test_it_needs_no_sideways_scrolling(page: Browser, width: int) -> None:
+@pytest.mark.parametrize("width", [360, 700, 1024, 1130, 1900])
+def test_it_needs_no_sideways_scrolling_and_labels_have_room(page: Browser, width: int) -> None:
     page.size(width, 800)
     assert page.run("return document.documentElement.scrollWidth") <= width
+    assert labels_overlap(page) == []
+
+
+def labels_overlap(page: Browser) -> list[float]:
+    """Answer by how much labels of the axis overlap, where they do."""
+    found: list[list[float]] = page.run(
+        "return [...document.querySelectorAll('svg.axis text')].map(t => t.getBoundingClientRect())"
+        ".filter(r => r.width).map(r => [r.left, r.right])"
+    )
+    assert len(found) > 2
+    return [one[1] - other[0] for one, other in pairwise(sorted(found)) if one[1] > other[0]]
 
 
 def test_it_prints_on_white_without_what_paper_has_no_use_for(page: Browser) -> None:
     page.media("print", scheme="dark")
     assert colours(page, "body")[0]["ground"] == [255, 255, 255]
     assert not page.run("return document.querySelector('form').offsetParent")
+    page.size(1032, 700)  # A4, landscape, less its margins
+    assert page.run("return getComputedStyle(document.querySelector('tbody tr')).display") == (
+        "table-row"
+    )
+    assert labels_overlap(page) == []
     printed = page.ask("POST", "/print", background=True)
     assert len(printed) > 10_000
 
