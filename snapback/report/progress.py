@@ -129,7 +129,7 @@ class Bars(_Words):
         said = printable(f"{what}: {replace(state, seconds_left=None)}")
         with self._lock:
             if what not in self._moving:
-                self._moving[what] = self._start().add_task(said, total=100)
+                self._moving[what] = self._start().add_task(said, total=100, seconds_left=left)
             self._start().update(
                 self._moving[what], description=said, completed=state.percent, seconds_left=left
             )
@@ -161,10 +161,11 @@ def _columns() -> Sequence[ProgressColumn]:
         """How long it takes yet: as told, or as the bar's own progress has it."""
 
         def render(self, task: Task) -> Text:
-            left = task.fields.get("seconds_left")
-            if left is None:
+            if "seconds_left" not in task.fields:
                 return super().render(task)
-            return Text(str(timedelta(seconds=left)), style="progress.remaining")
+            left = task.fields["seconds_left"]
+            said = "-:--:--" if left is None else str(timedelta(seconds=left))
+            return Text(said, style="progress.remaining")
 
     words = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     return (
