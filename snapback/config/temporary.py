@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from snapback.config.fields import RegionName, Strict
 
 Text = Annotated[str, Field(min_length=1)]
 SomeIds = Annotated[list[Text], Field(min_length=1)]
+
+
+ARM_TYPES = ["t4g.small", "m6g.large", "m7g.large"]
 
 
 class Temporary(Strict):
@@ -18,7 +21,8 @@ class Temporary(Strict):
     instance_types: list[Text] = Field(
         default=["t3.small", "t3a.small", "m5.large"],
         min_length=1,
-        description="what to launch; the next one where there is no capacity for the first",
+        description="what to launch; the next one where there is no capacity for the first. With "
+        f"arm64, if left out: {', '.join(ARM_TYPES)}",
     )
     architecture: Literal["x86_64", "arm64"] = Field(
         "x86_64", description="theirs, and that of their image"
@@ -51,3 +55,11 @@ class Temporary(Strict):
         description="a temporary instance ends by itself, and all may be swept, so many minutes "
         "after the run last said that it lives",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _types_that_fit(cls, said: Any) -> Any:
+        """Take types of the architecture that is asked for, where none are named."""
+        if isinstance(said, dict) and said.get("architecture") == "arm64":
+            return {"instance_types": ARM_TYPES, **said}
+        return said

@@ -320,3 +320,17 @@ def test_whom_to_tell_is_nothing_for_other_machines(tmp_path: Path) -> None:
     out = loaded.to_hand_out()
     assert out.settings.hooks.ping_url is None
     assert (out.settings.workers, out.path) == (3, path)
+
+
+@pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        ({}, "t3.small"),
+        ({"architecture": "arm64"}, "t4g.small"),
+        ({"architecture": "arm64", "instance_types": ["c7g.large"]}, "c7g.large"),
+    ],
+)
+def test_temporary_instances_are_of_types_that_fit_their_architecture(
+    said: dict[str, Any], first: str
+) -> None:
+    assert Settings.model_validate({"temporary": said}).temporary.instance_types[0] == first
