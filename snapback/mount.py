@@ -101,6 +101,7 @@ def mount(
             for what in fit_to_mount(one.host, block_device)
         ]
         _serve(run, one, snapshot, mounted, errand, telling)
+        telling.say("taking it down")
     facts = {"copied": errand.copy or None}
     return _outcome(snapshot, Word.DONE, "taken down again", facts)
 

@@ -182,7 +182,7 @@ def mount_snapshot(
             screen.document(lambda: document("mount_snapshot", run.run_id, False, now, 0, ""))
 
         done = mount(run, snapshot_id, region_name, errand, Telling(screen.line, ready))
-        return Report(outcomes=[done], columns=())
+        return Report(outcomes=[done], columns=(), summary=[done.explanation])
 
     perform(
         c,

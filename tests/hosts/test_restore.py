@@ -82,6 +82,7 @@ def test_what_is_restored_boots_and_holds_what_was_written(web: Web, fab, sandbo
     assert fab("rsync_region", EAST, WEST, "--synchronously").code == 0
     for region in (EAST, WEST):
         if region == WEST:
+            assert sandbox.hosts.run(web.instance_id, "cat /data/random")[1] == "later\n"
             world.ec2().terminate_instances(InstanceIds=[web.instance_id])
             gone(sandbox)
         ended = fab("restore_instance", f"--instance-id={web.instance_id}",
@@ -92,22 +93,18 @@ def test_what_is_restored_boots_and_holds_what_was_written(web: Web, fab, sandbo
         root = sandbox.hosts.run(made, "findmnt -n -o SOURCE /")[1].strip()
         assert root in ("/dev/nvme0n1p1", "/dev/xvda1")
         assert images(world, region) == []
-
-
-@pytest.mark.parametrize("web", ["Nitro"], indirect=True)
-def test_a_volume_is_attached_and_holds_what_was_written(web: Web, fab, sandbox):
-    ended = fab("restore_volume", f"--volume-id={web.volumes['/dev/sdf']}",
-                f"--attach={web.instance_id}", "--device=/dev/sdp", "--json")  # fmt: skip
-    assert ended.code == 0, ended
-    serial = ended.document["items"][0]["made"].replace("-", "")
-    link = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
-    code, out, err = sandbox.hosts.run(
-        web.instance_id,
-        f"mount -o ro,noload {link} /mnt && cd /mnt && sha256sum random && cd / && umount /mnt",
-    )
-    assert code == 0, err
-    assert out.split()[0] in web.holds
-    assert sandbox.hosts.run(web.instance_id, "cat /data/random")[1] == "later\n"
+        ended = fab("restore_volume", f"--volume-id={web.volumes['/dev/sdf']}",
+                    f"--region-name={region}", f"--attach={made}", "--device=/dev/sdp",
+                    "--json")  # fmt: skip
+        assert ended.code == 0, ended
+        serial = ended.document["items"][0]["made"].replace("-", "")
+        link = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"
+        device = "/dev/xvdp" if root == "/dev/xvda1" else link
+        code, out, err = sandbox.hosts.run(
+            made, f"mount -o ro,noload {device} /mnt && sha256sum </mnt/random && umount /mnt"
+        )
+        assert code == 0, err
+        assert out.split()[0] in web.holds
 
 
 # Drills.
@@ -180,6 +177,8 @@ def test_killed_at_any_stage_it_leaves_nothing_that_sweep_does_not_find(
     one = small()
     before = sorted(everything(world))
     restore = ("restore_instance", f"--instance-id={one}")
+    (snapshot,) = world.snapshot_ids()
+    kill_at(sandbox, "DescribeVolumes", "restore_volume", f"--snapshot-id={snapshot}")
     for stage, *options in STAGES:
         already = set(everything(world))
         kill_at(sandbox, stage, *restore, *options)

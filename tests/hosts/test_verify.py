@@ -221,6 +221,7 @@ def test_single_files_are_got_back(fleet, fab, world, tmp_path: Path):
     )
     assert ended.code == 0, ended
     assert (target / "a b" / "17").read_text() == "17\n"
+    assert ended.out.endswith("\ntaking it down\ntaken down again\n")
     ended = fab(
         "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "nothing", "--to", str(target)
     )
