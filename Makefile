@@ -34,7 +34,7 @@ browser: # Chromium, in which the page is tested: installed by root; without it 
 	    echo "make: Chromium can't be installed: the tests of the page will be skipped"
 
 test: install host-packages browser ## run every test
-	$(BIN)/python -m pytest -n $(JOBS) tests sandbox/tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests
 
 bench: install host-packages ## measure: fleets, trimming, memory, start, freezes; takes some 15 minutes
 	@$(BIN)/python benchmarks/all.py

@@ -333,6 +333,7 @@ def test_a_full_file_system(small: Pair):
     assert small.destination.all_of(disk) == small.source.all_of(disk)
 
 
+@pytest.mark.timeout(600)
 def test_many_small_files(pair: Pair):
     pair.source.sh(f"mkfs.ext4 -q -N 120000 {DISK}")
     with pair.source.mounted() as folder:
