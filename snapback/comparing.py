@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from snapback import fanout
@@ -38,13 +38,17 @@ class Elsewhere:
         ]
 
 
-def copies_elsewhere(run: Run, places: Iterable[Place]) -> Elsewhere:
-    """Answer the verified snapshots of some places, as copies of others.
+def copies_elsewhere(run: Run, place: Place) -> Elsewhere:
+    """Answer the verified snapshots of all places in use but one, as copies of what is there.
 
     Source: DescribeSnapshots, once in each.
     """
     copies: dict[Identity, list[Snapshot]] = defaultdict(list)
-    results = fanout.each(list(places), lambda place: verified_snapshots(run, place), stop=run.stop)
+    try:
+        places = [one for one in run.places() if one != place]
+    except SnapbackError as error:
+        return Elsewhere(unread=((Place(""), error),))
+    results = fanout.each(places, lambda place: verified_snapshots(run, place), stop=run.stop)
     for result in results:
         for snapshot in result.value or ():
             copies[record_of(snapshot).identity].append(snapshot)

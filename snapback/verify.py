@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from snapback import fanout
 from snapback.catalog import all_snapshots, snapshots_of_instance
 from snapback.comparing import Elsewhere, copies_elsewhere
 from snapback.core.backup_sets import BackupSet, unfit
-from snapback.core.examination import compare, judge
+from snapback.core.examination import compare, in_light_of, judge
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
 from snapback.core.outcome import Outcome, Word, word_for
@@ -186,7 +186,7 @@ def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> li
         return [*would, *outcomes]
     elsewhere = None
     if digest:
-        elsewhere = copies_elsewhere(run, [one for one in run.places() if one != plan.place])
+        elsewhere = copies_elsewhere(run, plan.place)
         outcomes += [_not_compared(place, error) for place, error in elsewhere.unread]
     run.progress.expect(len(plan.chosen), f"verifying in {plan.place}")
     results: list[Result[Snapshot, Verified]] = []
@@ -219,9 +219,7 @@ def _verify(run: Run, one: Helper, elsewhere: Elsewhere | None, snapshot: Snapsh
     verdict = judge(parts, run.now(snapshot.place))
     if elsewhere:
         verdict = compare(verdict, elsewhere.found_of(snapshot))
-    former = verdict_of(snapshot.tags)
-    if former and former.digest:
-        verdict = replace(verdict, digest=former.digest)  # what it held first is what it has to
+    verdict = in_light_of(verdict_of(snapshot.tags), verdict)
     log.info("%s in %s: %s: %s", snapshot.snapshot_id, snapshot.place, verdict.word,
              verdict.evidence)  # fmt: skip
     try:
@@ -266,7 +264,7 @@ def _became(result: Result[Snapshot, Verified]) -> Outcome:
 
 def _not_compared(place: Place, error: SnapbackError) -> Outcome:
     return Outcome(
-        subject=str(place),
+        subject=str(place) or "other regions",
         word=Word.PARTIAL,
         explanation=f"nothing was compared with what is there: {error}",
         place=place,

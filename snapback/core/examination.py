@@ -9,6 +9,8 @@ from datetime import datetime
 from snapback.core.digest import Digest, together
 from snapback.core.verdicts import CORRUPT, GOOD, OPAQUE, Verified
 
+_DIFFERS = "it differs from"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -79,7 +81,7 @@ def compare(found: Verified, others: Sequence[tuple[str, Verified]]) -> Verified
         return found
     known = [(name, other.digest) for name, other in others if other.digest]
     wrong = [
-        f"it differs from {name}: {what}"
+        f"{_DIFFERS} {name}: {what}"
         for name, digest in known
         if (what := found.digest.differs(digest))
     ]
@@ -89,3 +91,17 @@ def compare(found: Verified, others: Sequence[tuple[str, Verified]]) -> Verified
     equal = ", ".join(name for name, _ in known)
     said = f"equal to {equal}" if equal else "no other digest to compare with yet"
     return replace(found, evidence=f"{found.evidence}; {said}")
+
+
+def in_light_of(former: Verified | None, found: Verified) -> Verified:
+    """Answer a verdict, once it is seen beside the former one.
+
+    The digest that was first is the one that it has to have. What differed is corrupt until it is
+    read again: checking a file system says nothing of what is in its files.
+    """
+    if former is None:
+        return found
+    differed = former.is_corrupt and former.evidence.startswith(_DIFFERS)
+    if differed and not found.digest and not found.is_corrupt:
+        return replace(former, at=found.at)
+    return replace(found, digest=former.digest or found.digest)

@@ -183,6 +183,7 @@ def test_replicas_are_compared_with_their_sources(fleet, fab, world, sandbox):
     ended = fab(*replica, "--digest")
     assert ended.code == 1
     assert "differs from what it was on 20" in ended.err
+    assert web.verdict(damaged, WEST).is_corrupt
     assert f"differs from {web.snapshot('/dev/sdf')} in {EAST}: the content of files" in ended.err
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from snapback.core.digest import Digest
-from snapback.core.examination import Part, compare, judge
+from snapback.core.examination import Part, compare, in_light_of, judge
 from snapback.core.health import Limits, Severity
 from snapback.core.health import judge as judge_health
 from snapback.core.model import Place, Snapshot
@@ -220,6 +221,16 @@ def test_what_differs_from_a_copy_is_corrupt() -> None:
     assert (equal.word, equal.evidence[-28:]) == ("opaque", "equal to snap-1 in eu-west-1")
     assert "no other digest" in compare(found(ONE), [("x", found(None))]).evidence
     assert compare(found(None), [("x", found(ONE))]) == found(None)
+
+
+def test_what_differed_is_corrupt_until_it_is_read_again() -> None:
+    differs = compare(found(OTHER), [("snap-1 in eu-west-1", found(ONE))])
+    checked = Verified(at=at("2026-11-26T03:00"), word="good", evidence="ext4, 3 entries")
+    assert in_light_of(differs, checked) == replace(differs, at=checked.at)
+    assert in_light_of(differs, replace(checked, digest=OTHER)).word == "good"
+    assert in_light_of(found(ONE), checked) == replace(checked, digest=ONE)
+    assert in_light_of(found(None, "corrupt"), checked) == checked
+    assert in_light_of(None, checked) == checked
 
 
 def test_only_a_whole_disk_has_a_digest() -> None:
