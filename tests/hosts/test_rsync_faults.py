@@ -11,7 +11,7 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from tests.hosts.helpers import HANG_S, fab_running, let_go, wait_until
-from tests.hosts.replicas import DATA, LEG, ROOT, Fleet, replicas, web
+from tests.hosts.replicas import DATA, LEG, ROOT, SETTINGS, Fleet, replicas, web
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.permissions import actions_of, called
 from tests.sandbox.replicas import EAST, SOUTH, WEST
@@ -111,13 +111,10 @@ def idle(name: str) -> dict[str, Any]:
     return instance(name, volumes=[ROOT, DATA], tags={})
 
 
-def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out, sandbox, world):
-    fleet = lay_out(
-        settings={"minutes_for_detach": 0.05},
-        us_east_1=[web()],
-        eu_west_1=[idle("there")],
-        ap_southeast_1=[idle("x")],
-    )
+def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(
+    lay_out, sandbox, world, reachable
+):
+    fleet = lay_out(us_east_1=[web()], eu_west_1=[idle("there")], ap_southeast_1=[idle("x")])
     fleet.back_up()
     source, destination, elsewhere = (
         fleet.ids[region][name]["instance_id"]
@@ -136,10 +133,12 @@ def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out,
     sandbox.hosts.run(destination, "pkill -KILL -x rsync; pkill -CONT -x sudo")
     disk = fleet.shell("lsblk -dno PATH,FSTYPE | sed -n '3s/ .*//p'").strip()
     fleet.shell(f"mount {disk} /mnt")
+    reachable(**SETTINGS, minutes_for_detach=0.02)
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 4, swept.err
     assert f"attached to {source} (/dev/sdg): unmount it there, then sweep again" in swept.err
     fleet.shell("umount /mnt")
+    reachable(**SETTINGS)
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 0, swept.err
     fleet.demand(0)
