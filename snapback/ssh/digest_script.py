@@ -40,15 +40,24 @@ def of_folder(folder: bytes) -> tuple[str, str]:
     """Answer the digests of all below a folder, and of the folder itself."""
     attributes, content = new(), new()
     for path, name, parent in entries(folder):
-        said = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        numbers = (said.st_mode, said.st_uid, said.st_gid)
-        device = said.st_rdev if stat.S_ISBLK(said.st_mode) or stat.S_ISCHR(said.st_mode) else 0
-        link = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(said.st_mode) else b""
-        told = " ".join(map(str, (*numbers, device))).encode()
-        take_up(attributes, path, told, link, *extended(b"/proc/self/fd/%d/%s" % (parent, name)))
-        if stat.S_ISREG(said.st_mode):
-            take_up(content, path, of_file(name, parent))
+        try:
+            said = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            take_up(attributes, path, *attributes_of(said, name, parent))
+            if stat.S_ISREG(said.st_mode):
+                take_up(content, path, of_file(name, parent))
+        except OSError as error:
+            error.filename = path
+            raise
     return attributes.hexdigest(), content.hexdigest()
+
+
+def attributes_of(said: os.stat_result, name: bytes, parent: int) -> list[bytes]:
+    """Answer all that is told of an entry but for its path and its content."""
+    is_device = stat.S_ISBLK(said.st_mode) or stat.S_ISCHR(said.st_mode)
+    numbers = (said.st_mode, said.st_uid, said.st_gid, said.st_rdev if is_device else 0)
+    link = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(said.st_mode) else b""
+    told = " ".join(map(str, numbers)).encode()
+    return [told, link, *extended(b"/proc/self/fd/%d/%s" % (parent, name))]
 
 
 def entries(folder: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -109,7 +118,7 @@ def main(what: bytes) -> int:
         else:
             attributes, content = new().hexdigest(), of_file(what).hex()
     except OSError as error:
-        sys.stderr.write(f"{os.strerror(error.errno or 0)}: {error.filename!r}\n")
+        sys.stderr.write(f"{os.strerror(error.errno or 0)}: {error.filename or what!r}\n")
         return UNREADABLE if error.errno in _DAMAGED else 1
     sys.stdout.write(f"{attributes} {content}\n")
     return 0

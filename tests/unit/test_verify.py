@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.digest import Digest
+from snapback.core.digest import Digest, read_digest
 from snapback.core.examination import Part, compare, in_light_of, judge
 from snapback.core.health import Limits, Severity
 from snapback.core.health import judge as judge_health
@@ -21,7 +21,7 @@ from snapback.core.verdicts import Verified, verdict_of, write_verdict
 from snapback.core.verify_plan import Sample, plan_verification, read_sample
 from snapback.errors import UsageError
 from snapback.report.screen import Screen
-from snapback.ssh.digest_script import of_folder
+from snapback.ssh import digest_script
 from snapback.verify import sample_of
 from tests.unit.builders import an_instance, at, judged, kept, policy, seen, snapshot, status_of
 
@@ -242,7 +242,7 @@ def test_only_a_whole_disk_has_a_digest() -> None:
 
 def test_the_digest_of_a_folder_tells_all_but_times(tmp_path: Path) -> None:
     def told() -> tuple[str, str]:
-        return of_folder(os.fsencode(tmp_path))
+        return digest_script.of_folder(os.fsencode(tmp_path))
 
     odd = tmp_path / "$(touch ran)\n'\" \udcff"
     odd.mkdir()
@@ -260,6 +260,19 @@ def test_the_digest_of_a_folder_tells_all_but_times(tmp_path: Path) -> None:
     (odd / "link").unlink()
     (odd / "link").symlink_to("elsewhere")
     assert told()[0] != second[0]
+
+
+def test_what_cannot_be_read_is_told_apart_from_what_is_not_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert (
+        digest_script.main(b"/proc/self/mem") == digest_script.UNREADABLE
+    )  # an input/output error
+    assert capsys.readouterr().err == "Input/output error: b'/proc/self/mem'\n"
+    assert digest_script.main(os.fsencode(tmp_path / "none")) == 1
+    (tmp_path / "a").write_bytes(b"x" * 9)
+    assert digest_script.main(os.fsencode(tmp_path)) == 0
+    assert read_digest(capsys.readouterr().out.strip().replace(" ", "."))
 
 
 @pytest.mark.parametrize(("quiet", "as_json", "said"), [(True, False, "ssh x\n"), (True, True, "")])
