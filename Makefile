@@ -36,8 +36,8 @@ browser: # Chromium, in which the page is tested: installed by root; without it 
 test: install host-packages browser ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests
 
-bench: install host-packages ## measure: fleets, trimming, memory, start, freezes; takes some 15 minutes
-	@$(BIN)/python benchmarks/all.py
+bench: install host-packages ## measure: fleets, trimming, memory, start, freezes, moving; takes some 17 minutes
+	@$(BIN)/python benchmarks/all.py $(BENCH)
 
 lint: install ## check format, style, types and import rules
 	$(BIN)/ruff format --check .

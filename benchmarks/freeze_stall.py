@@ -21,6 +21,7 @@ from typing import Any
 
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
+from measuring import Aims, show_head, show_row
 
 from snapback import config, runtime
 from snapback.backup import back_up_by_tag
@@ -123,20 +124,17 @@ def main() -> int:
     parser.add_argument("--latency-ms", type=int, default=80)
     options = parser.parse_args()
     if reason := why_not():
-        print(f"freeze_stall: {reason}", file=sys.stderr)
+        print(f"Can't be run here: {reason}")
         return 2
     latency_s = options.latency_ms / 1000
-    print(
-        f"{options.runs} backups each; one call takes {latency_s:.3f} s; aim: median below "
-        f"{latency_s + AIM_S:.3f} s"
-    )
-    print(f"{'':20}  median s   worst s  over the call s")
-    missed = False
+    print(f"{options.runs} backups each; one call takes {latency_s:.3f} s.\n")
+    show_head("writers wait", "median s", "worst s", "over the call s")
+    aims = Aims()
     for case, stalls in measure(options.runs, options.latency_ms):
         median, worst = statistics.median(stalls), max(stalls)
-        missed = missed or median > latency_s + AIM_S
-        print(f"{case:20}  {median:8.3f}  {worst:8.3f}  {median - latency_s:15.3f}", flush=True)
-    return int(missed)
+        show_row(case, f"{median:.3f}", f"{worst:.3f}", f"{median - latency_s:.3f}")
+        aims.check(f"writers wait, {case}: median s over the call", median - latency_s, AIM_S)
+    return aims.show()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,41 @@ REGIONS = ("ap-southeast-1", "eu-west-1", "us-east-1", "us-west-2")
 MIB = 1024 * 1024
 
 
+AIMS = "### Aims"
+
+
+def show_row(*cells: object) -> None:
+    """Print a row of a table, at once."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def show_head(*columns: str) -> None:
+    """Print the head of a table; all but its first column are numbers."""
+    show_row(*columns)
+    print(f"|---|{'---:|' * (len(columns) - 1)}", flush=True)
+
+
+class Aims:
+    """What is to be reached, and whether it was."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self.missed = False
+
+    def check(self, what: str, found: float, most: float) -> None:
+        """Take note of a number that is to be at most so large."""
+        met = found <= most
+        self.missed = self.missed or not met
+        verdict = "met" if met else "**missed**"
+        self._lines.append(f"| {what} | {most:.4g} | {found:.3g} | {verdict} |")
+
+    def show(self) -> int:
+        """Print all; answer the script's exit code."""
+        print(f"\n{AIMS}\n\n| aim | at most | measured | |\n|---|---:|---:|---|")
+        print("\n".join(self._lines), flush=True)
+        return int(self.missed)
+
+
 def fleet(instances: int, regions: Sequence[str] = REGIONS) -> dict[str, Any]:
     """Describe a fleet of instances with three volumes each, spread evenly over the regions."""
     volumes = [

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import BIN, HERE, Ended, environ_without_aws, run
+from measuring import BIN, HERE, Aims, Ended, environ_without_aws, run, show_head, show_row
 
 AIM = 1.1
 BARE = '''\
@@ -55,12 +55,14 @@ def main() -> int:
                     ended.append(once)
     walls = [statistics.median(one.seconds for one in ended) for ended in found.values()]
     cpus = [statistics.median(one.cpu_s for one in ended) for ended in found.values()]
-    print(f"`fab --list`, the median of {runs} runs by turns; aim: a ratio of at most {AIM}")
-    print("                  wall ms  processor ms")
+    print(f"The median of {runs} runs by turns.\n")
+    show_head("`fab --list`", "wall ms", "processor ms")
     for name, wall, cpu in zip(("one bare task", "snapback"), walls, cpus, strict=True):
-        print(f"{name:16}  {1000 * wall:7.0f}  {1000 * cpu:12.0f}")
-    print(f"{'ratio':16}  {walls[1] / walls[0]:7.2f}  {cpus[1] / cpus[0]:12.2f}")
-    return int(min(walls[1] / walls[0], cpus[1] / cpus[0]) > AIM)
+        show_row(name, f"{1000 * wall:.0f}", f"{1000 * cpu:.0f}")
+    ratio = min(walls[1] / walls[0], cpus[1] / cpus[0])
+    aims = Aims()
+    aims.check("`fab --list` to that of one bare task, wall or processor time", ratio, AIM)
+    return aims.show()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2_sandbox import launch
-from measuring import REGIONS, Ended, client, environ_of, run, snapback, write_config
+from measuring import REGIONS, Aims, Ended, client, environ_of, run, snapback, write_config
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.retention import Policy, Protection
@@ -156,25 +156,27 @@ def main() -> int:
     options = parser.parse_args()
     plan, cpu_s, mib = measure_planning(options.volumes, options.snapshots)
     print(
-        f"Planning for {options.snapshots} snapshots of {options.volumes} volumes: "
-        f"{len(plan.deletions)} would go; {cpu_s:.2f} s of the processor (aim: {AIM_CPU_S:g}), "
-        f"{mib:.0f} MiB above the snapshots (aim: {AIM_MIB})",
+        f"Of {options.snapshots:,} snapshots of {options.volumes:,} volumes "
+        f"{len(plan.deletions):,} would go. To plan that took {cpu_s:.2f} s of the processor, and "
+        f"{mib:.0f} MiB above the snapshots themselves.",
         flush=True,
     )
+    aims = Aims()
+    what = f"planning for {options.snapshots:,} snapshots"
+    aims.check(f"{what}: processor s", cpu_s, AIM_CPU_S)
+    aims.check(f"{what}: MiB above them", mib, AIM_MIB)
     floor_s = (options.deletions / len(REGIONS) - CAPACITY) / REFILL
     found = measure_deleting(options.deletions)
     print(
-        f"Deleting {options.deletions} over {len(REGIONS)} regions: {found.phase_s:.1f} s (floor: "
-        f"{floor_s:.0f} s; aim: {AIM_OF_FLOOR} of it), {found.calls_each:.2f} calls each, "
-        f"{found.left} left, {found.ended.peak_mib:.0f} MiB, exit code {found.ended.code}"
+        f"\nDeleting {options.deletions:,} over {len(REGIONS)} regions took {found.phase_s:.1f} s "
+        f"(floor: {floor_s:.0f} s), {found.calls_each:.2f} calls each and "
+        f"{found.ended.peak_mib:.0f} MiB."
     )
-    return int(
-        cpu_s > AIM_CPU_S
-        or mib > AIM_MIB
-        or found.phase_s > AIM_OF_FLOOR * floor_s
-        or found.left != 0
-        or found.ended.code != 0
-    )
+    what = f"deleting {options.deletions:,}"
+    aims.check(f"{what}: time to the floor", found.phase_s / floor_s, AIM_OF_FLOOR)
+    wrong = abs(found.left) + found.ended.code
+    aims.check(f"{what}: left, or too many gone, and the exit code", wrong, 0)
+    return aims.show()
 
 
 if __name__ == "__main__":
