@@ -33,6 +33,11 @@ PARTS = {
     "freeze_stall.py": "Writers wait for a consistent backup",
     "replication.py": "Moving data",
 }
+TITLE = """# What was measured
+
+Written by `make bench BENCH="--write docs/reference/measured.md"`. What it means is told in
+[Performance](performance.md).
+"""
 SKIPPED, TOO_LONG = 2, 124
 LONGEST_S = 15 * 60
 WORDS = {0: "all aims met", 1: "an aim **missed**, or it failed", SKIPPED: "skipped"}
@@ -108,8 +113,8 @@ def where() -> str:
     ).stdout.strip()
     return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} at {commit or 'no commit'}: "
-        f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}. The load "
-        f"was {os.getloadavg()[0]:.1f} at the beginning."
+        f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}. "
+        f"The load was {os.getloadavg()[0]:.1f} at the beginning."
     )
 
 
@@ -140,7 +145,7 @@ def main() -> int:
     print("\n" + "\n".join(ends), flush=True)
     if options.write:
         body = [line for part in parts for line in (f"## {PARTS[part.name]}", "", *part.tables)]
-        options.write.write_text("\n".join([said, "", *ends, "", *body]).rstrip() + "\n")
+        options.write.write_text("\n".join([TITLE, said, "", *ends, "", *body]).rstrip() + "\n")
     return int(any(part.code not in (0, SKIPPED) for part in parts))
 
 

@@ -23,7 +23,6 @@ from snapback.core.secrets import keep
 from snapback.ec2.calls import in_our_words
 from snapback.errors import CredentialsError, SnapbackError
 
-
 LONG = 1 << 20  # bytes of an answer
 
 
@@ -43,14 +42,14 @@ class Role:
     session_name: str
 
 
-class _Parsers(ResponseParserFactory):  # type: ignore[misc]
+class _Parsers(ResponseParserFactory):
     """botocore's own parsers; of long answers they parse one after the other.
 
     A page of a thousand instances takes 40 MiB while it is parsed, and each region may have one.
     """
 
     def create_parser(self, protocol_name: str) -> Any:
-        parser = super().create_parser(protocol_name)
+        parser: Any = super().create_parser(protocol_name)
         parser.parse = partial(_parse, parser.parse)
         return parser
 
