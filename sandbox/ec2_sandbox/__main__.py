@@ -20,6 +20,7 @@ _JSON_FLAGS = {
     "buckets": 'other buckets: {"CreateSnapshots": [5, 1]}',
     "roles": "the roles there are: {ARN: external id}",
     "denied": 'what is not allowed: {"*": ["DeleteSnapshot"]}, or in a region',
+    "policies": "policy documents that bind the caller: [{Statement: [...]}], as JSON",
     "recycle_bin": 'rules of the Recycle Bin: {"us-east-1": [{"days": 7}]}',
 }
 _OWN_FLAGS = {"enabled_regions", "throttle", "kms_keys", "now", "default_region", *_JSON_FLAGS}

@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ec2_sandbox import wire
+from ec2_sandbox.client import ENVIRONMENT
 from ec2_sandbox.corrections.regions import check_enabled
 from ec2_sandbox.errors import ApiError, DropConnection
 from ec2_sandbox.log import Call
-from ec2_sandbox.permits import check_permitted
+from ec2_sandbox.permits import check_permitted, unauthorized
+from ec2_sandbox.policies import first_refused
 
 if TYPE_CHECKING:
     from ec2_sandbox.faults import Fault
@@ -144,6 +146,8 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
     check_permitted(world.settings.denied, request.region, request.action, request.flat, caller)
     with world.lock:
         _check_world(over)
+        if refused := refused_by_policies(world, request, account):
+            raise unauthorized(caller, refused, request.region)
         world.settle(request.region, account)
         try:
             answer = call.answer()
@@ -156,6 +160,15 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
     if isinstance(answer, str):
         return answer
     return wire.write_answer(request.action, answer.values)
+
+
+def refused_by_policies(world: World, request: Request, account: str) -> str:
+    """Answers what the policies don't allow the sandbox's own access key; empty for nothing."""
+    policies = world.settings.policies
+    if policies is None or request.access_key != ENVIRONMENT["AWS_ACCESS_KEY_ID"]:
+        return ""
+    backend = world.backend(request.region, account)
+    return first_refused(policies, request.service, request.action, request.flat, backend)
 
 
 def _error_response(service: str, error: ApiError) -> Response:

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ec2_sandbox import kms, recycle_bin
+from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.corrections.parameters import answer_parameters
-from ec2_sandbox.dispatch import JSON, Request, Response
+from ec2_sandbox.dispatch import JSON, Request, Response, refused_by_policies
 from ec2_sandbox.errors import ApiError
 from ec2_sandbox.permits import is_denied, refusal
 
@@ -57,7 +58,8 @@ def answer(world: World, request: Request) -> Response:
 
 def _check_permitted(world: World, request: Request) -> None:
     name = f"{request.service}:{request.action}"
-    if is_denied(world.settings.denied, request.region, name):
+    by_policies = request.service != "sts" and refused_by_policies(world, request, ACCOUNT_ID)
+    if by_policies or is_denied(world.settings.denied, request.region, name):
         caller = world.roles.caller_arn(request.access_key, world.clock.now())
         code = "AccessDenied" if request.service in ("iam", "sts") else "AccessDeniedException"
         raise ApiError(code, refusal(caller, name), 403)

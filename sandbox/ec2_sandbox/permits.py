@@ -23,12 +23,17 @@ def check_permitted(
     for needed in (action, *(["CreateTags"] if tags else [])):
         name = f"ec2:{needed}"
         if is_denied(denied, region, name):
-            told = base64.b64encode(f"{caller} {name} {region}".encode()).decode()
-            raise ApiError(
-                "UnauthorizedOperation",
-                f"You are not authorized to perform this operation. {refusal(caller, name)} "
-                f"Encoded authorization failure message: {told}",
-            )
+            raise unauthorized(caller, name, region)
+
+
+def unauthorized(caller: str, name: str, region: str) -> ApiError:
+    """Answers EC2's refusal of an action, as IAM names it, with the message that it encodes."""
+    told = base64.b64encode(f"{caller} {name} {region}".encode()).decode()
+    return ApiError(
+        "UnauthorizedOperation",
+        f"You are not authorized to perform this operation. {refusal(caller, name)} "
+        f"Encoded authorization failure message: {told}",
+    )
 
 
 def is_denied(denied: Denied, region: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ec2_sandbox.errors import SandboxError
+from ec2_sandbox.policies import read_policies
 from ec2_sandbox.recycle_bin import read_rules
 
 
@@ -17,8 +18,8 @@ class Settings:
     """All settings with their defaults. Times are seconds of the sandbox's clock unless named ms.
 
     ``None`` means: for ``enabled_regions`` all that need no opt-in; for ``now`` the real time;
-    for ``roles`` any; for ``kms_keys`` any well-formed key of the region; for ``copy_seconds`` as
-    for snapshots.
+    for ``roles`` and ``policies`` any; for ``kms_keys`` any well-formed key of the region; for
+    ``copy_seconds`` as for snapshots.
     """
 
     enabled_regions: tuple[str, ...] | None = None
@@ -41,6 +42,7 @@ class Settings:
     session_seconds: float = 3600.0
     denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recycle_bin: Mapping[str, Any] = field(default_factory=dict)
+    policies: tuple[Mapping[str, Any], ...] | None = None
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """Answers these settings with some changed.
@@ -164,5 +166,6 @@ _READERS: dict[str, Any] = {
     "session_seconds": _number,
     "denied": _denied,
     "recycle_bin": read_rules,
+    "policies": read_policies,
 }
 NAMES = tuple(_READERS)

@@ -173,6 +173,46 @@ def test_the_recycle_bin_has_the_rules_of_the_settings(
     ]
 
 
+OURS = {"Null": {"aws:ResourceTag/ours": "false"}}
+
+
+def test_policies_bind_by_resource_tags_and_conditions(
+    sandbox: Sandbox, client: Callable[..., Any]
+) -> None:
+    placed = sandbox.load_fleet(FLEET)["us-east-1"]
+    web, db = (placed[name]["instance_id"] for name in ("web-1", "web-2"))
+    ec2 = client()
+    ec2.create_tags(Resources=[web], Tags=[{"Key": "ours", "Value": ""}])
+    at_creation = {"StringEquals": {"ec2:CreateAction": ["CreateVolume"]}}
+    one_key = {"ForAllValues:StringEquals": {"aws:TagKeys": ["until"]}, **OURS}
+    given = [
+        {"Action": "ec2:TerminateInstances", "Resource": "arn:*:instance/*", "Condition": OURS},
+        {"Action": ["ec2:CreateVolume", "ec2:Describe*"], "Resource": "*"},
+        {"Action": ["ec2:CreateTags"], "Resource": "*", "Condition": at_creation},
+        {"Action": ["ec2:CreateTags"], "Resource": "*", "Condition": one_key},
+    ]  # fmt: skip
+    sandbox.configure(policies=[{"Statement": [{"Effect": "Allow", **one} for one in given]}])
+
+    def dry(operation: str, **parameters: Any) -> str:
+        return code(lambda: getattr(ec2, operation)(DryRun=True, **parameters))
+
+    refused, fine = "UnauthorizedOperation", "DryRunOperation"
+    assert dry("terminate_instances", InstanceIds=[web]) == fine
+    assert dry("terminate_instances", InstanceIds=[web, db]) == refused
+    assert dry("describe_volumes") == fine
+    assert dry("create_key_pair", KeyName="x") == refused
+    for keys, answer in ((["until"], fine), (["until", "Name"], refused)):
+        tags = [{"Key": key, "Value": "x"} for key in keys]
+        assert dry("create_tags", Resources=[web], Tags=tags) == answer
+    assert dry("create_tags", Resources=[db], Tags=[{"Key": "until", "Value": "x"}]) == refused
+    made = {"AvailabilityZone": "us-east-1a", "Size": 1}
+    tagged = {"TagSpecifications": specification("volume", {"a": "b"})}
+    assert dry("create_volume", **made, **tagged) == fine
+    wrong = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"x": "y"}}}
+    with pytest.raises(SandboxError, match="Bool is not known here"):
+        sandbox.configure(policies=[{"Statement": [wrong]}])
+
+
 def test_kms_tells_of_keys_and_whether_they_may_be_used(
     sandbox: Sandbox, client: Callable[..., Any]
 ) -> None:

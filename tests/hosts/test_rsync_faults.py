@@ -13,7 +13,7 @@ from ec2_sandbox import Sandbox
 from tests.hosts.helpers import HANG_S, fab_running, let_go, wait_until
 from tests.hosts.replicas import DATA, LEG, ROOT, SETTINGS, Fleet, replicas, web
 from tests.sandbox.conftest import World, instance
-from tests.sandbox.permissions import actions_of, called
+from tests.sandbox.permissions import actions_of, bound_by, called
 from tests.sandbox.replicas import EAST, SOUTH, WEST
 
 
@@ -142,7 +142,9 @@ def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 0, swept.err
     fleet.demand(0)
-    ended = fleet.fab(*asked)
+    of_the_engine = ("rsync_engine", "temporary_instances", "own_instances", "console")
+    with bound_by(sandbox, "rsync_snapshot", *of_the_engine):
+        ended = fleet.fab(*asked)
     assert ended.code == 0, ended.err
     assert sandbox.calls("RunInstances") == []
     assert actions_of("own_instances") <= called(sandbox)

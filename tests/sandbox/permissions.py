@@ -1,7 +1,7 @@
-"""What each task calls, in all its ways: watched, to be compared with the policies.
+"""What each task calls, in all its ways: bound by its policies, watched, and compared with them.
 
-The sandbox evaluates no policy, and no condition: it tells which actions were called, and that is
-compared. Whether a condition lets them pass, only AWS can tell (``fab doctor`` asks it).
+The sandbox evaluates them by the tags that things have at the moment, so that a way ends well only
+where their conditions let it pass. AWS itself was not asked (``fab doctor`` asks it).
 """
 
 from __future__ import annotations
@@ -72,6 +72,17 @@ def check_log(sandbox: Sandbox, folder: Path) -> None:
         assert call.parameters.get("UserData", "no such text") not in text
 
 
+@contextmanager
+def bound_by(sandbox: Sandbox, *policies: str) -> Iterator[None]:
+    """Have the sandbox allow no more than some policies do, by their conditions, too."""
+    documents = [json.loads((FOLDER / f"{name}.json").read_text()) for name in policies]
+    sandbox.configure(policies=documents)
+    try:
+        yield
+    finally:
+        sandbox.configure(policies=None)
+
+
 def called(sandbox: Sandbox) -> set[str]:
     """The permissions that the calls since the last look took; ours, not a bystander's.
 
@@ -108,7 +119,8 @@ class Kit:
     def way(self, *extras: str) -> Iterator[None]:
         """Watch one way of the task, which may do what its policy and some extras allow."""
         self.sandbox.clear_calls()
-        yield
+        with bound_by(self.sandbox, self.task, *extras):
+            yield
         now = called(self.sandbox)
         allowed = set().union(*map(actions_of, [self.task, *extras]))
         missing = sorted(now - allowed)

@@ -19,11 +19,11 @@ from snapback.runtime import use
 from snapback.sweep import lender_at
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import (
-    FOLDER,
     SEEN_ELSEWHERE,
     WAYS,
     Kit,
     actions_of,
+    bound_by,
     called,
     check_log,
     logged,
@@ -101,22 +101,25 @@ def test_the_policy_of_claims(run, begin, sandbox):
     assert {action for action in actions_of("rsync_engine") if "KeyPair" in action} <= seen
 
 
-def all_but(*policies: str) -> list[str]:
-    """All that any of the policies allows, and these don't."""
-    every = {action for path in FOLDER.glob("*.json") for action in actions_of(path.stem)}
-    return sorted(every - set().union(*map(actions_of, policies)))
+ROLES = {
+    "backs up": ("backup_instances_by_tag", "status", "check"),
+    "trims": ("trim_snapshots", "delete_broken_snapshots"),
+}
 
 
 def test_one_role_backs_up_and_another_one_trims(sandbox, load, fab, world):
     load(instance("web", 8, history=[{**sets(60), "every": "1d"}]))
     before = world.snapshot_ids()
-    sandbox.configure(denied={"*": all_but("backup_instances_by_tag", "status", "check")})
-    assert fab("backup_instances_by_tag").code == 0
-    assert fab("status").code == 0
-    assert fab("trim_snapshots", "--max-delete=100").code == 1
-    assert before < world.snapshot_ids()
+    with bound_by(sandbox, "doctor", *ROLES["backs up"]):
+        assert fab("doctor", "--tasks", ",".join(ROLES["backs up"])).code == 0
+        assert fab("backup_instances_by_tag").code == 0
+        assert fab("status").code == 0
+        assert fab("trim_snapshots", "--max-delete=100").code == 1
+        assert "ec2:DeleteSnapshot" in fab("doctor", "--tasks", "trim_snapshots").err
     after = world.snapshot_ids()
-    sandbox.configure(denied={"*": all_but("trim_snapshots", "delete_broken_snapshots")})
-    assert fab("backup_instances_by_tag").code == 1
-    assert fab("trim_snapshots", "--max-delete=100").code == 0
+    assert before < after
+    with bound_by(sandbox, "doctor", *ROLES["trims"]):
+        assert fab("doctor", "--tasks", ",".join(ROLES["trims"])).code == 0
+        assert fab("backup_instances_by_tag").code == 1
+        assert fab("trim_snapshots", "--max-delete=100").code == 0
     assert world.snapshot_ids() < after
