@@ -111,7 +111,10 @@ def _fabfile_folder(context: Any) -> Path | None:
 
 @contextmanager
 def _stopped_by_signals(stop: threading.Event, performance: Performance) -> Iterator[None]:
-    """Take Ctrl-C and SIGTERM as the wish to stop; the second time, abandon everything at once."""
+    """Take Ctrl-C and SIGTERM as the wish to stop; the second time, abandon everything at once.
+
+    That the terminal has gone is that wish too, however often it is told; unless nohup ignores it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,8 +129,18 @@ def _stopped_by_signals(stop: threading.Event, performance: Performance) -> Iter
             "stopping: what is in flight is finished first; once more to abandon it"
         )
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, on_signal) for number in signals}
+    terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream.isatty()]
+
+    def on_hangup(*_: Any) -> None:
+        for number in terminals:  # which would fail whoever wrote to them
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        if not stop.is_set():
+            on_signal()
+
+    handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = on_hangup
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -291,7 +291,7 @@ def test_contracted_names_are_taken_where_they_are_clear(sandbox, load, fab):
     assert "us-east-1, us-east-2" in ended.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_finishes_what_is_in_flight(sandbox, load, world, configure, number):
     load(*(instance(f"web-{n}", 8) for n in range(6)))
     configure(workers=2)
