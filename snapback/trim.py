@@ -170,7 +170,7 @@ def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
             place=place,
         )
         for place, error in flying.unread.items()
-        if place not in told
+        if not {place, Place("", place.account)} & told
     ]
 
 

@@ -133,6 +133,9 @@ def test_in_several_accounts_all_is_as_on_threads(sandbox, fab, cluster, configu
         done = {item["account"] for item in there.document["items"] if item["outcome"] == "done"}
         assert done == ({"test", "ops"} if code else {"prod", "test", "ops"})
         assert tell(there.document) == tell(here.document)
+    here = fab("trim_snapshots", "--dry-run", "--json")
+    there = fab("trim_snapshots", "--dry-run", "--executor", cluster.address, "--json")
+    assert (there.code, there.err) == (here.code, here.err)
     only = fab(
         "backup_instances_by_tag", "--executor", cluster.address, "--account", "test", "--json"
     )
