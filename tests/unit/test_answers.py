@@ -1,14 +1,19 @@
-"""The times that answers say, read quickly, and as botocore itself reads them."""
+"""Answers: their times are read quickly, and as botocore reads them; long ones take turns."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from botocore.utils import parse_timestamp
 
+from snapback.ec2 import sessions
 from snapback.ec2.connection import Connections
-from snapback.ec2.sessions import read_time
+from snapback.ec2.sessions import new_session, read_time
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,29 @@ def test_a_client_reads_times_so(monkeypatch):
     core = connections._chain
     parser = core.get_component("response_parser_factory").create_parser("ec2")
     assert parser._timestamp_parser is read_time
+
+
+def test_long_answers_are_parsed_one_after_the_other_and_short_ones_in_between() -> None:
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def parse(response: dict[str, Any], name: str) -> str:
+        order.append(f"{name} begins")
+        if name == "first":
+            begun.set()
+            assert go_on.wait(60)
+        order.append(f"{name} ends")
+        return name
+
+    parser = new_session().get_component("response_parser_factory").create_parser("ec2")
+    in_turn = partial(parser.parse.func, parse)
+    long = {"body": b"x" * sessions.LONG}
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(in_turn, long, "first")
+        assert begun.wait(60)
+        second = pool.submit(in_turn, long, "second")
+        assert in_turn({"body": b"<Response/>"}, "short") == "short"
+        go_on.set()
+    assert (first.result(), second.result()) == ("first", "second")
+    assert order == [
+        "first begins", "short begins", "short ends", "first ends", "second begins", "second ends",
+    ]  # fmt: skip
