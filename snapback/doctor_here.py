@@ -60,7 +60,10 @@ def examine_here(settings: Settings, path: Path | None) -> Iterator[Line]:
 
 def _writable(name: str) -> tuple[str, str]:
     """Answer the path of a file, and what keeps us from writing it, or making it; or ``""``."""
-    path = Path(name).expanduser().absolute()
+    try:
+        path = Path(name).expanduser().absolute()
+    except RuntimeError:
+        return name, f"{Path(name).parts[0]}, which is nobody's home"
     there = next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110
     ok = os.access(there, os.W_OK) and there.is_dir() == (there != path)
     return str(path), "" if ok else str(there)
@@ -160,8 +163,7 @@ def _where_is(program: str) -> str:
 
 
 def _why_not(program: str) -> str:
-    path = Path(program).expanduser()
-    if "/" in program and os.path.exists(path):  # noqa: PTH110
+    if "/" in program and os.path.exists(os.path.expanduser(program)):  # noqa: PTH110, PTH111
         return f"{program} can't be executed"
     return f"{program} isn't found" + ("" if "/" in program else " in the PATH")
 
@@ -173,7 +175,10 @@ def _key_files(settings: Settings) -> list[str]:
 
 def read_key_file(path: str) -> KeyFile:
     """Answer what a private key's file is like."""
-    file = Path(path).expanduser()
+    try:
+        file = Path(path).expanduser()
+    except RuntimeError:
+        return KeyFile(path=path, problem="it can't be read: there is no such home")
     try:
         with file.open(encoding="ascii", errors="replace") as stream:
             mode = os.fstat(stream.fileno()).st_mode & 0o777

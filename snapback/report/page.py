@@ -12,6 +12,7 @@ from snapback.report.files import write_whole
 from snapback.report.picture import Lane, Scale, axis, grid, picture, scale_for, shape
 
 STATES = ("critical", "unknown", "warning", "former", "trim", "ok", "gone")
+MANY = 500
 _FILTER_WORDS = {"trim": "some would go"}
 _FRESH = '<li><i class="fresh"></i>where the last one has to be</li>'
 _LEGEND = (
@@ -78,6 +79,7 @@ def write_page(name: str, page: Page) -> None:
 def html(page: Page) -> str:
     """Answer the page."""
     scale = scale_for(lane for row in page.rows for lane in row.lanes)
+    is_large = len(page.rows) > MANY
     rows = "\n".join(_row(row, number, scale) for number, row in enumerate(page.rows))
     return _asset("page.html").format(
         style=_asset("page.css") + grid(scale),
@@ -89,7 +91,11 @@ def html(page: Page) -> str:
         read_at_iso=page.read_at.isoformat(timespec="seconds"),
         numbers="".join(map(_number, page.numbers)),
         notes="".join(f"<li>{escape(note)}</li>" for note in page.notes),
-        map="".join(_square(row, number) for number, row in enumerate(page.rows)),
+        many=" many" if is_large else "",
+        map="".join(
+            _square(row, number, is_stop=not is_large or row.state not in ("ok", "gone"))
+            for number, row in enumerate(page.rows)
+        ),
         filters="".join(_filter(state, page.rows) for state in STATES),
         legend="".join(map(_legend, _LEGEND)) + (_FRESH if any(_limited(page)) else ""),
         axis=axis(scale),
@@ -112,9 +118,16 @@ def _number(number: tuple[str, str, str]) -> str:
     return f'<div class="number {state}"><dt>{escape(about)}</dt><dd>{escape(value)}</dd></div>'
 
 
-def _square(row: Row, number: int) -> str:
+def _square(row: Row, number: int, *, is_stop: bool) -> str:
+    """Answer a volume's square in the map.
+
+    :param is_stop: whether the key Tab stops there: in a large fleet where something is amiss only.
+    """
     about = escape(f"{row.name or row.instance_id} {row.device}: {row.word}")
-    return f'<a class="{row.state}" href="#v{number}" title="{about}" aria-label="{about}"></a>'
+    stop = "" if is_stop else ' tabindex="-1"'
+    return (
+        f'<a class="{row.state}" href="#v{number}" title="{about}" aria-label="{about}"{stop}></a>'
+    )
 
 
 def _filter(state: str, rows: Sequence[Row]) -> str:

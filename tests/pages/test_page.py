@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,17 @@ def test_the_dry_run_of_a_trimming_has_the_same_picture(window: Browser, tmp_pat
     assert page.run("return document.querySelectorAll('tbody circle.going').length") == 17
     assert page.run("return document.querySelectorAll('tbody circle.kept').length") == 8
     assert page.log("browser") == []
+
+
+def test_a_large_fleet_leaves_the_table_in_sight_and_the_tab_key_useful(
+    window: Browser, tmp_path: Path
+) -> None:
+    some = page_of_status(fleet(), NOW).rows
+    page = show(window, tmp_path, html(replace(page_of_status(fleet(), NOW), rows=some * 700)))
+    assert page.run("return document.querySelector('thead').getBoundingClientRect().top") < 800
+    assert page.run("return document.querySelectorAll('.map a').length") == 2800
+    stops = "return new Set([...document.querySelectorAll('.map a')].filter(a => !a.hasAttribute("
+    assert page.run(f"{stops}'tabindex')).map(a => a.className)).size") == 1
 
 
 def test_an_empty_page_is_one_too(window: Browser, tmp_path: Path) -> None:

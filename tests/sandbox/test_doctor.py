@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from tests.sandbox.conftest import Ended, instance
-from tests.sandbox.permissions import actions_of
+from tests.sandbox.permissions import FOLDER, actions_of, bound_by
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.test_accounts import ACCOUNTS, PROD
 from tests.sandbox.test_trim import daily
@@ -47,7 +47,8 @@ def test_where_all_is_well_it_says_so_and_changes_nothing(fleet, fab, sandbox, w
     sandbox.configure(recycle_bin={EAST: [{"days": 7}]})
     before = world.snapshot_ids()
     files = sorted(tmp_path.rglob("*"))
-    ended = fab("doctor")
+    with bound_by(sandbox, *(path.stem for path in FOLDER.glob("*.json"))):
+        ended = fab("doctor")
     assert (ended.code, ended.err) == (0, "")
     assert len({call.action for call in sandbox.calls()} & {"RunInstances", "DeleteSnapshot"}) == 2
     assert "nothing to be mended" in ended.out
@@ -310,11 +311,15 @@ def test_the_configuration_and_its_files_are_looked_at(load, fab, configure, tmp
         ssh={"key_filename": str(key)},
         regions={EAST: {"key_filename": "~/none"}},
         deletion_log=str(blocked / "deletions.jsonl"),
+        logging={"file": "~no-such-user/log"},
+        overrides=[{"match": {"Name": "x"}, "key_filename": "~no-such-user/key"}],
     )
     ended = fab("doctor", "--tasks", "status", "--json")
     assert ended.code == 1
     assert one(ended, "configuration")["subject"] == str(path)
     assert one(ended, "deletion log")["outcome"] == "failed"
+    assert "nobody's home" in one(ended, "log")["found"]
+    assert "no such home" in one(ended, "key file", "~no-such-user/key")["found"]
     assert one(ended, "key file", str(key))["advice"] == f"chmod 600 {key}"
     assert "No such file" in one(ended, "key file", str(tmp_path / "none"))["found"]
 
