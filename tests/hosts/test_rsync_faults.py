@@ -168,7 +168,7 @@ def test_stopped_by_ctrl_c(fleet, sandbox, world):
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
     (item,) = json.loads(said)["items"]
-    assert item["outcome"] == "not done"
+    assert item["outcome"] == "not done", item
     fleet.demand(0)
 
 

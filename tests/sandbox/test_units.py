@@ -175,6 +175,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     assert (there.code, there.err) == (0, "")
     assert len(there.document["items"]) == len(ids)
     wait_until(lambda: not sandbox.calls_under_way(), "what hung has ended")
+    sandbox.advance(2)  # so that all there is can be seen
     volumes = [snapshot["VolumeId"] for snapshot in everything(world)]
     assert sorted(volumes) == sorted(v for one in ids.values() for v in one["volumes"].values())
     assert {s for item in there.document["items"] for s in item["snapshots"]} == {
