@@ -81,17 +81,21 @@ def test_the_policy_of_what_lends_temporary_instances(run, world, sandbox):
         ):
             lender.renew()
 
-    lend()
-    sandbox.fault("CreateSecurityGroup", "drop_after")
-    lend()
-    sandbox.fault("RunInstances", "error", code="InternalError", status=500, count=None)
-    with pytest.raises(Exception, match="InternalError"):
+    with bound_by(sandbox, "temporary_instances"):
         lend()
+        sandbox.fault("CreateSecurityGroup", "drop_after")
+        lend()
+        sandbox.fault("RunInstances", "error", code="InternalError", status=500, count=None)
+        with pytest.raises(Exception, match="InternalError"):
+            lend()
     assert called(sandbox) == actions_of("temporary_instances")
 
 
 def test_the_policy_of_claims(run, begin, sandbox):
-    with held(run, step(), []) as claim:
+    with (
+        bound_by(sandbox, "rsync_snapshot", "rsync_engine"),
+        held(run, step(), []) as claim,
+    ):
         renew(run, claim)
         with pytest.raises(BeingReplicated), held(begin(), step(), []):
             pass
