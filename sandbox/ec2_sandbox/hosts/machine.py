@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,8 +218,9 @@ class Machine:
         with self._lock:
             if self.disks:
                 disk = self._plug_in(device, volume_id)
-                if self.pid is not None:
-                    publish(self.root, disk)
+                with self._while_it_lives() as lives:
+                    if lives:
+                        publish(self.root, disk)
 
     def detach(self, volume_id: str) -> bool:
         """Takes a disk away; says whether that could be done: not while it is in use."""
@@ -229,8 +230,9 @@ class Machine:
                 return True
             if disk.loop.in_use():
                 return False
-            if self.pid is not None:
-                withdraw(self.root, disk)
+            with self._while_it_lives() as lives:
+                if lives:
+                    withdraw(self.root, disk)
             disk.close()
             del self.disks[volume_id]
             return True
@@ -240,9 +242,19 @@ class Machine:
         with self._lock:
             for disk in self.disks.values():
                 written = any(name.startswith(disk.name) for name in names)
-                if written and self.pid is not None:
-                    disk.refresh()
-                    publish(self.root, disk)
+                with self._while_it_lives() as lives:
+                    if written and lives:
+                        disk.refresh()
+                        publish(self.root, disk)
+
+    @contextlib.contextmanager
+    def _while_it_lives(self) -> Iterator[bool]:
+        """Answers whether it lives; that its files vanish because it ends meanwhile is no error."""
+        try:
+            yield self.pid is not None
+        except FileNotFoundError:
+            if (self.root / "sys/block").exists():
+                raise
 
     def _plug_in(self, device: str, volume_id: str) -> Disk:
         if volume_id in self.disks:
