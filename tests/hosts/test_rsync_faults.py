@@ -163,7 +163,9 @@ def test_stopped_by_ctrl_c(fleet, sandbox, world):
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert "stopping" in process.stderr.readline()
-        sandbox.hosts.run(helper, "pkill -CONT -x rsync")
+        # sudo stops as well, a moment after its rsync has stopped
+        go_on = "while pkill -CONT -x rsync; do pkill -CONT -x sudo; sleep 0.2; done; pkill -CONT -x sudo"
+        sandbox.hosts.run(helper, go_on)
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
     (item,) = json.loads(said)["items"]
