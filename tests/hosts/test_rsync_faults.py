@@ -164,7 +164,7 @@ def test_stopped_by_ctrl_c(fleet, sandbox, world):
         assert process.stderr
         assert "stopping" in process.stderr.readline()
         # sudo stops as well, a moment after its rsync has stopped
-        go_on = "while pkill -CONT -x rsync; do pkill -CONT -x sudo; sleep 0.2; done; pkill -CONT -x sudo"
+        go_on = "while pkill -CONT -x rsync; do sleep 0.2; pkill -CONT -x sudo; done"
         sandbox.hosts.run(helper, go_on)
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
