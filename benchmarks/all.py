@@ -126,6 +126,7 @@ def summary(parts: Sequence[Part]) -> Iterator[str]:
     yield from ("", "| script | s | |", "|---|---:|---|")
     for part in parts:
         yield f"| `{part.name}` | {part.seconds:.0f} | {WORDS.get(part.code, 'failed')} |"
+    yield f"| all | {sum(part.seconds for part in parts):.0f} | |"
 
 
 def main() -> int:
