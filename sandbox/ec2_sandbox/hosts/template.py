@@ -81,7 +81,8 @@ _FILES = {
         "Subsystem sftp /usr/lib/openssh/sftp-server\n"
     ),
     "etc/systemd/system/cloud-final.service": (
-        "[Unit]\nDescription=What cloud-init does when all is up\nAfter=ssh.service\n"
+        "[Unit]\nDescription=What cloud-init does when all is up\n"
+        "After=ssh.service systemd-user-sessions.service\n"  # before, pam_nologin lets nobody in
         "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStartPre=touch /run/cloud/ready\n"
         "ExecStart=sh /run/cloud/final\nStandardOutput=append:/dev/console\n"
         "StandardError=append:/dev/console\nTimeoutStartSec=0\n"
