@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from snapback import fanout
 from snapback.catalog import verified_snapshots
 from snapback.core.lacking import Identity, record_of
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import NOWHERE, Place, Snapshot
 from snapback.core.moments import in_utc
 from snapback.core.verdicts import Verified, verdict_of
 from snapback.errors import SnapbackError
@@ -47,7 +47,7 @@ def copies_elsewhere(run: Run, place: Place) -> Elsewhere:
     try:
         places = [one for one in run.places() if one != place]
     except SnapbackError as error:
-        return Elsewhere(unread=((Place(""), error),))
+        return Elsewhere(unread=((NOWHERE, error),))
     results = fanout.each(places, lambda place: verified_snapshots(run, place), stop=run.stop)
     for result in results:
         for snapshot in result.value or ():

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from snapback.config import Logging, Settings, TaskHooks
+from snapback.config import NONE, Logging, Settings, TaskHooks
 from snapback.core import checkup
 from snapback.core.checkup import KeyFile, Level, Line
 from snapback.core.local_checkup import (
@@ -113,9 +113,9 @@ def _hooks(settings: Settings) -> Iterator[Line]:
 def _of_hooks(name: str, hooks: TaskHooks) -> Iterator[Line]:
     for kind in COMMANDS:
         command = getattr(hooks, kind)
-        if command and command != "none":
+        if command and command != NONE:
             yield judge_hook(_look_at(f"{name}.{kind}", command))
-    if hooks.ping_url and hooks.ping_url != "none":
+    if hooks.ping_url and hooks.ping_url != NONE:
         yield judge_ping(f"{name}.ping_url", hooks.ping_url)
 
 

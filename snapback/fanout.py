@@ -47,9 +47,9 @@ class Result(Generic[Item, Value]):
     error: SnapbackError | None = None
 
 
-def whole(result: Result[Item, Value]) -> Result[Item, Value]:
-    """Answer the result itself: for :func:`flow`, where all of it is kept."""
-    return result
+def whole(it: Kept) -> Kept:
+    """Answer the thing itself, where all of it is kept."""
+    return it
 
 
 def each(

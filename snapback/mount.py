@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from snapback.core.backup_sets import unfit
+from snapback.core.backup_sets import unusable
 from snapback.core.lacking import record_of
 from snapback.core.model import Snapshot
 from snapback.core.moments import in_utc
@@ -79,8 +79,8 @@ def mount(
     :raises SnapbackError: it can't be mounted, or not all was copied.
     """
     snapshot = snapshot_by_id(run, region_name, snapshot_id)
-    if snapshot.state != "completed" or snapshot.storage_tier == "archive":
-        raise UsageError(f"{snapshot_id} {unfit(snapshot)}")
+    if why := unusable(snapshot):
+        raise UsageError(f"{snapshot_id} {why}")
     record = record_of(snapshot)
     telling.say(
         f"{snapshot_id} in {snapshot.place}: {record.volume} as of {in_utc(record.taken_at)}"

@@ -18,7 +18,6 @@ from snapback.core.outcome import Outcome
 from snapback.core.set_plan import Earmark, SetPlan, plan_set
 from snapback.core.tags import Tagging
 from snapback.ec2.instances import instance_by_id
-from snapback.ec2.snapshots import whole
 from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import SnapbackError
 from snapback.made import Made
@@ -101,7 +100,7 @@ def take_and_hold(
     """
     results = _take(run, place, instances, consistent, fanout.whole)
     if synchronously:
-        results = _seen_through(run, place, results, whole)
+        results = _seen_through(run, place, results, fanout.whole)
     snapshots = [s for result in results if result.value for s in result.value.snapshots]
     return [_outcome_of(result) for result in results], snapshots
 

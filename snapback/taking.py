@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from snapback import audit, room
+from snapback import audit, fanout, room
 from snapback.consistency import Order, Still, found_again, take
 from snapback.core import tags as our_tags
 from snapback.core.model import Place, Snapshot
 from snapback.core.pauses import growing
 from snapback.core.set_plan import SetPlan, renewed, without
 from snapback.ec2.instances import instance_by_id
-from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id, whole
+from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
     Interrupted,
@@ -175,7 +175,7 @@ def see_through(
     run: Run,
     place: Place,
     taken: Sequence[Taken],
-    keep: Callable[[Snapshot], Snapshot] = whole,
+    keep: Callable[[Snapshot], Snapshot] = fanout.whole,
 ) -> list[Taken]:
     """Wait until all are completed; take those again that end in ``error``, three times at most.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from snapback import fanout
 from snapback.catalog import all_snapshots, snapshots_of_instance
 from snapback.comparing import Elsewhere, copies_elsewhere
-from snapback.core.backup_sets import BackupSet, unfit
+from snapback.core.backup_sets import BackupSet, unusable
 from snapback.core.examination import compare, in_light_of, judge
 from snapback.core.lacking import record_of
 from snapback.core.model import Place, Snapshot
@@ -112,8 +112,8 @@ def verify_one(
     """Verify one snapshot; see :func:`verify_snapshot`."""
     _demand_comparable(run, digest=digest)
     snapshot = snapshot_by_id(run, region_name, snapshot_id)
-    if snapshot.state != "completed" or snapshot.storage_tier == "archive":
-        raise UsageError(f"{snapshot_id} {unfit(snapshot)}")
+    if why := unusable(snapshot):
+        raise UsageError(f"{snapshot_id} {why}")
     place, instance_id = snapshot.place, record_of(snapshot).instance
     around = snapshots_of_instance(run, place, instance_id) if instance_id else []
     plan = VerifyPlan(
@@ -258,8 +258,8 @@ def _became(result: Result[Snapshot, Verified]) -> Outcome:
         return _outcome(result.item, word_for(error), f"not verified: {error}")
     verdict = result.value
     outcome = _outcome(result.item, _WORDS.get(verdict.word, Word.OK), verdict.evidence)
-    outcome.facts["digest"] = str(verdict.digest) if verdict.digest else None
-    return outcome
+    digest = str(verdict.digest) if verdict.digest else None
+    return replace(outcome, facts={**outcome.facts, "digest": digest})
 
 
 def _not_compared(place: Place, error: SnapbackError) -> Outcome:

@@ -14,11 +14,12 @@ from snapback.config.replication import Replication
 from snapback.config.restore import Restore, RestoreInto
 from snapback.config.retention import Retention
 from snapback.config.settings import Region, Settings
-from snapback.config.telling import Hooks, Logging, TaskHooks
+from snapback.config.telling import NONE, Hooks, Logging, TaskHooks
 from snapback.config.temporary import Temporary
 from snapback.config.verify import Verify
 
 __all__ = [
+    "NONE",
     "QUIET_VARIABLE",
     "VARIABLE",
     "Account",

@@ -37,7 +37,6 @@ class KeyFacts:
 def judge_key(place: Place, key: str, facts: KeyFacts) -> Line:
     """Judge whether a key can encrypt, and whether we may have it do so."""
     level, advice = Level.OK, ""
-    allowed = ", ".join(facts.allowed)
     if facts.problem:
         level, text = Level.FAILURE, facts.problem
         advice = "see replication.kms_keys, or the region's default key"
@@ -56,7 +55,7 @@ def judge_key(place: Place, key: str, facts: KeyFacts) -> Line:
         level, text = Level.WARNING, f"enabled; can't be tried there: {', '.join(facts.untold)}"
         advice = "see that this role may use it, or what is copied ends in error"
     else:
-        text = f"enabled; allowed: {allowed}"
+        text = f"enabled; allowed: {', '.join(facts.allowed)}"
     return Line(
         check="KMS key",
         subject=f"{place} {key}",

@@ -50,16 +50,11 @@ def own_snapshots(
     return [read(place, said) for said in found]
 
 
-def whole(snapshot: Snapshot) -> Snapshot:
-    """Answer the snapshot itself: for :func:`snapshots_by_id`, where all of it is kept."""
-    return snapshot
-
-
 def snapshots_by_id(
     conn: Any,
     place: Place,
     ids: Iterable[str],
-    keep: Callable[[Snapshot], Snapshot] = whole,
+    keep: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
 ) -> dict[str, Snapshot]:
     """Answer those of some snapshots that are there, by id; one call for 200.
 

@@ -77,12 +77,8 @@ def backup_instance(
         "tag_value": options.TAG_VALUE,
         "synchronously": options.SYNCHRONOUSLY,
         "consistent": options.CONSISTENT,
-        "account": options.ACCOUNT,
         "executor": options.EXECUTOR,
-        "dry_run": options.DRY_RUN,
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def backup_instances_by_tag(

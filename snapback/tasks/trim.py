@@ -22,13 +22,9 @@ if TYPE_CHECKING:
         "tag_name": "delete only snapshots with this tag (default: whatever their tags)",
         "tag_value": "delete only snapshots whose tag --tag-name has this value",
         "max_delete": "the brake: most percent of a volume's snapshots to delete (default: 50)",
-        "account": options.ACCOUNT,
         "executor": options.EXECUTOR,
-        "dry_run": options.DRY_RUN,
         "html": "with a dry run, also write a page into this file that shows what would go",
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def trim_snapshots(
@@ -97,12 +93,8 @@ def trim_snapshots(
     auto_shortflags=False,
     help={
         "region_name": options.REGION_NAME,
-        "account": options.ACCOUNT,
         "executor": options.EXECUTOR,
-        "dry_run": options.DRY_RUN,
-        "quiet": options.QUIET,
-        "verbose": options.VERBOSE,
-        "json": options.JSON,
+        **options.COMMON,
     },
 )
 def delete_broken_snapshots(
