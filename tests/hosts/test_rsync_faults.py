@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -24,30 +26,65 @@ def fleet(lay_out) -> Fleet:
     return found
 
 
-def helper_at(world: World, region: str) -> str:
-    """The temporary instance in a region, once it runs."""
+def helpers_at(world: World, region: str) -> list[str]:
+    """The temporary instances that run in a region."""
     wanted = [
         {"Name": "tag-key", "Values": ["snapback:lent"]},
         {"Name": "instance-state-name", "Values": ["running"]},
     ]
-
-    def look() -> Any:
-        found = world.ec2(region).describe_instances(Filters=wanted)["Reservations"]
-        return found and found[0]["Instances"][0]["InstanceId"]
-
-    return str(wait_until(look, f"a helper in {region}"))
+    found = world.ec2(region).describe_instances(Filters=wanted)["Reservations"]
+    return [each["InstanceId"] for reservation in found for each in reservation["Instances"]]
 
 
-def hold_up(sandbox: Sandbox, world: World) -> str:
-    """Stop the transfer in the middle: rsync on the destination, whose instance is answered."""
-    helper = helper_at(world, WEST)
-    stop_rsync(sandbox, helper)
-    return helper
+_VALVE = """#!/bin/sh
+case " $* " in *" --server "*) ;; *) exec /usr/bin/rsync "$@" ;; esac
+mkfifo "/run/valve.$$"
+exec 3<&0
+{
+    dd bs=1 count=100000
+    touch /run/held-up
+    until [ -e /run/let-go ]; do sleep 0.1; done
+    exec cat
+} <&3 3<&- >"/run/valve.$$" 2>/dev/null &
+exec /usr/bin/rsync "$@" <"/run/valve.$$" 3<&-
+"""
+_INSTALL = """
+printf '%s' "$1" >/usr/local/bin/.rsync
+chmod 755 /usr/local/bin/.rsync
+mv /usr/local/bin/.rsync /usr/local/bin/rsync
+"""
 
 
-def stop_rsync(sandbox: Sandbox, instance_id: str) -> None:
-    stop = "pkill -STOP -x rsync"
-    wait_until(lambda: sandbox.hosts.run(instance_id, stop)[0] == 0, "rsync")
+@contextmanager
+def held_up(
+    sandbox: Sandbox, world: World, *arguments: str, into: str = ""
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``fab`` up to the middle of a transfer into WEST, and answer the instance it goes to.
+
+    While EC2 attaches the volume, that instance's rsync is replaced: it takes in 100,000 bytes of
+    the data, and the rest when it is let go on. So the transfer can't be over before it is held up.
+
+    :param into: that instance; the temporary ones where it is empty.
+    """
+    sandbox.fault("AttachVolume", "hang", seconds=HANG_S, count=None, region=WEST)
+    with fab_running(*arguments) as process:
+        wait_until(sandbox.calls_hanging, "AttachVolume")
+        receivers = [into] if into else helpers_at(world, WEST)
+        for receiver in receivers:
+            install = ["sh", "-c", _INSTALL, "install", _VALVE]
+            assert sandbox.hosts.run(receiver, install)[0] == 0
+        sandbox.clear_faults()
+
+        def receiving() -> str:
+            test = ["test", "-e", "/run/held-up"]
+            return next((each for each in receivers if not sandbox.hosts.run(each, test)[0]), "")
+
+        yield process, wait_until(receiving, "the middle of a transfer")
+
+
+def go_on(sandbox: Sandbox, receiver: str) -> None:
+    """Let a transfer go on that is held up."""
+    assert sandbox.hosts.run(receiver, ["touch", "/run/let-go"])[0] == 0
 
 
 def run_id_of(process: subprocess.Popen[str]) -> str:
@@ -65,16 +102,25 @@ STAGES = (
 )
 
 
+@contextmanager
+def running_up_to(
+    sandbox: Sandbox, world: World, stage: str, region: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Replicate up to a stage: a call that hangs, or the middle of the transfer."""
+    if stage == "the transfer":
+        with held_up(sandbox, world, *LEG) as (process, _):
+            yield process
+        return
+    sandbox.fault(stage, "hang", seconds=HANG_S, region=region)
+    with fab_running(*LEG) as process:
+        wait_until(sandbox.calls_hanging, stage)
+        yield process
+
+
 @pytest.mark.parametrize(("stage", "region"), STAGES, ids=[stage for stage, _ in STAGES])
 def test_killed_swept_and_run_again(fleet, sandbox, world, stage, region):
-    if stage != "the transfer":
-        sandbox.fault(stage, "hang", seconds=HANG_S, region=region)
-    with fab_running(*LEG) as process:
+    with running_up_to(sandbox, world, stage, region) as process:
         run_id = run_id_of(process)
-        if stage == "the transfer":
-            hold_up(sandbox, world)
-        else:
-            wait_until(sandbox.calls_hanging, stage)
         process.send_signal(signal.SIGKILL)
     let_go(sandbox)
     swept = fleet.fab("sweep", "--run", run_id)
@@ -93,9 +139,8 @@ def test_all_regions_killed_in_the_middle_swept_and_run_again(lay_out, sandbox, 
         eu_west_1=[web(name="west")],
     )
     fleet.back_up()
-    with fab_running("rsync_all_regions", WEST, EAST) as process:
+    with held_up(sandbox, world, "rsync_all_regions", WEST, EAST) as (process, _):
         run_id = run_id_of(process)
-        hold_up(sandbox, world)
         process.send_signal(signal.SIGKILL)
     assert fleet.fab("sweep", "--run", run_id).code == 0
     fleet.demand(len(replicas(world, WEST)))
@@ -125,12 +170,12 @@ def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(
     asked = ("rsync_snapshot", EAST, snapshot, WEST)
     assert fleet.fab(*asked, "--dst-inst", elsewhere).code == 2
     asked += ("--src-inst", source, "--dst-inst", destination)
-    with fab_running(*asked) as process:
+    with held_up(sandbox, world, *asked, into=destination) as (process, _):
         run_id = run_id_of(process)
-        stop_rsync(sandbox, destination)
         assert [fleet.shell(LOOK, name) for name in ("web", "there")] != before
         process.send_signal(signal.SIGKILL)
-    sandbox.hosts.run(destination, "pkill -KILL -x rsync; pkill -CONT -x sudo")
+    go_on(sandbox, destination)
+    fleet.shell("rm /usr/local/bin/rsync", "there")
     fleet.shell("mount /dev/nvme2n1 /mnt")  # the third disk; lsblk's order is any
     reachable(**SETTINGS, minutes_for_detach=0.02)
     swept = fleet.fab("sweep", "--run", run_id)
@@ -158,14 +203,11 @@ LOOK = (
 
 
 def test_stopped_by_ctrl_c(fleet, sandbox, world):
-    with fab_running(*LEG, "--json") as process:
-        helper = hold_up(sandbox, world)
+    with held_up(sandbox, world, *LEG, "--json") as (process, helper):
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert "stopping" in process.stderr.readline()
-        # sudo stops as well, a moment after its rsync has stopped
-        go_on = "while pkill -CONT -x rsync; do sleep 0.2; pkill -CONT -x sudo; done"
-        sandbox.hosts.run(helper, go_on)
+        go_on(sandbox, helper)
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
     (item,) = json.loads(said)["items"]
@@ -179,8 +221,7 @@ def test_a_helper_that_is_lost_is_replaced_for_the_next_volume(lay_out, sandbox,
         us_east_1=[web({**DATA, "device": "/dev/sdg", "mount_point": "/more"})],
     )
     fleet.back_up()
-    with fab_running(*LEG, "--json") as process:
-        helper = hold_up(sandbox, world)
+    with held_up(sandbox, world, *LEG, "--json") as (process, helper):
         world.ec2(WEST).terminate_instances(InstanceIds=[helper])
         said, complaint = process.communicate(timeout=100)
     assert process.returncode == 1, complaint
