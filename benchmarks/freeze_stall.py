@@ -23,9 +23,10 @@ from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 from measuring import Aims, show_head, show_row
 
-from snapback import config, runtime
+from snapback import config
 from snapback.backup import back_up_by_tag
-from snapback.core.outcome import Word
+from snapback.core.model.outcome import Word
+from snapback.run import Run
 
 AIM_S = 0.15
 WRITER = r"""
@@ -71,7 +72,7 @@ def writing(sandbox: Sandbox, instance_id: str, folders: list[str]) -> Iterator[
             sandbox.hosts.run(instance_id, "pkill -KILL -x perl")
 
 
-def stall(sandbox: Sandbox, run: runtime.Run, instance_id: str, folders: list[str]) -> float:
+def stall(sandbox: Sandbox, run: Run, instance_id: str, folders: list[str]) -> float:
     """Back up once; answer the longest gap of the writer, in seconds."""
     with writing(sandbox, instance_id, folders):
         (outcome,) = back_up_by_tag(run, "us-east-1", None, None, consistent=True)
@@ -108,7 +109,7 @@ def measure(runs: int, latency_ms: int) -> Iterator[tuple[str, list[float]]]:
             run.connections.close()
 
 
-class Patient(runtime.Run):
+class Patient(Run):
     """A run that does not wait the 15 s between snapshots, which the sandbox doesn't ask for."""
 
     def pause(self, seconds: float) -> None:

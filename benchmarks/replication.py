@@ -27,9 +27,10 @@ from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 from measuring import Aims, show_head, show_row
 
-from snapback import config, runtime
+from snapback import config
 from snapback.core.model import Place
 from snapback.ec2.instances import instance_by_id
+from snapback.run import Run
 from snapback.ssh.host import Host
 from snapback.ssh.moving import End, Moved, Terms, move_volume
 from snapback.ssh.road import open_road
@@ -245,7 +246,7 @@ def lab() -> Iterator[Lab]:
             "key_filename": sandbox.hosts.key_file,
             "host_keys": "console",
         }
-        run = runtime.Run(config.Loaded(settings=config.Settings.model_validate({"ssh": login})))
+        run = Run(config.Loaded(settings=config.Settings.model_validate({"ssh": login})))
         place = Place("us-east-1")
         ids = {name: laid[name]["instance_id"] for name in ("source", "destination")}
         found = {name: instance_by_id(run.conn(place), place, ids[name]) for name in ids}

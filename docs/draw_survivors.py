@@ -1,6 +1,6 @@
 """Draw ``survivors.svg``: which of ten years of hourly snapshots the default retention keeps.
 
-The picture is what :func:`snapback.core.retention.plan` says, not what somebody thinks it says.
+The picture is what :func:`snapback.core.trim.retention.plan` says, not what somebody thinks it says.
 Run it after a change of the retention: ``python docs/draw_survivors.py``.
 """
 
@@ -13,7 +13,7 @@ from math import log
 from pathlib import Path
 
 from snapback.core.model import Place, Record, Snapshot
-from snapback.core.retention import KINDS, Policy, Verdict, plan
+from snapback.core.trim.retention import KINDS, Policy, Verdict, plan
 
 TARGET = Path(__file__).with_name("survivors.svg")
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapback.backup import backup_instance, backup_instances_by_tag, create_snapshot
-    from snapback.catalog import get_oldest_replica, get_relevant_snapshots
-    from snapback.core.retention import Policy
-    from snapback.core.retention import plan as plan_retention
+    from snapback.backup.volume_tags import update_volumes_tags
+    from snapback.core.trim.retention import Policy
+    from snapback.core.trim.retention import plan as plan_retention
     from snapback.errors import SnapbackError
     from snapback.replication import rsync_all_regions, rsync_region, rsync_snapshot
     from snapback.replication import rsync_all_regions as replicate_all_regions
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         restore_instances_by_tag,
         restore_volume,
     )
-    from snapback.runtime import get_region_conn
+    from snapback.run import get_region_conn
+    from snapback.snapshots.catalog import get_oldest_replica, get_relevant_snapshots
     from snapback.trim import delete_broken_snapshots, trim_snapshots
     from snapback.verify import verify_region, verify_snapshot
-    from snapback.volume_tags import update_volumes_tags
 
 __all__ = [
     "Policy",
@@ -68,7 +68,7 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "Policy": ("snapback.core.retention", "Policy"),
+    "Policy": ("snapback.core.trim.retention", "Policy"),
     "SnapbackError": ("snapback.errors", "SnapbackError"),
     "backup_instance": ("snapback.backup", "backup_instance"),
     "backup_instances_by_tag": ("snapback.backup", "backup_instances_by_tag"),
@@ -76,10 +76,10 @@ _HOMES = {
     "create_snapshot": ("snapback.backup", "create_snapshot"),
     "create_tmp_volume": ("snapback.replication.mountpoints", "create_tmp_volume"),
     "delete_broken_snapshots": ("snapback.trim", "delete_broken_snapshots"),
-    "get_oldest_replica": ("snapback.catalog", "get_oldest_replica"),
-    "get_region_conn": ("snapback.runtime", "get_region_conn"),
-    "get_relevant_snapshots": ("snapback.catalog", "get_relevant_snapshots"),
-    "plan_retention": ("snapback.core.retention", "plan"),
+    "get_oldest_replica": ("snapback.snapshots.catalog", "get_oldest_replica"),
+    "get_region_conn": ("snapback.run", "get_region_conn"),
+    "get_relevant_snapshots": ("snapback.snapshots.catalog", "get_relevant_snapshots"),
+    "plan_retention": ("snapback.core.trim.retention", "plan"),
     "replicate_all_regions": ("snapback.replication", "rsync_all_regions"),
     "replicate_region": ("snapback.replication", "rsync_region"),
     "replicate_snapshot": ("snapback.replication", "rsync_snapshot"),
@@ -92,7 +92,7 @@ _HOMES = {
     "rsync_snapshot": ("snapback.replication", "rsync_snapshot"),
     "trim_snapshots": ("snapback.trim", "trim_snapshots"),
     "update_snap": ("snapback.replication.update", "update_snap"),
-    "update_volumes_tags": ("snapback.volume_tags", "update_volumes_tags"),
+    "update_volumes_tags": ("snapback.backup.volume_tags", "update_volumes_tags"),
     "verify_region": ("snapback.verify", "verify_region"),
     "verify_snapshot": ("snapback.verify", "verify_snapshot"),
 }

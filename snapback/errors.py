@@ -40,9 +40,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from snapback.core.lent import Lent
+    from snapback.core.leases.lease import Lent
     from snapback.core.model import Snapshot, Volume
-    from snapback.core.outcome import Outcome
+    from snapback.core.model.outcome import Outcome
 
 
 _MILDEST_FIRST = (0, 3, 2, 1, 4)

@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from snapback import fanout, units
-from snapback.catalog import all_snapshots, protection_of
-from snapback.core.health import Finding, Limits, Severity, judge, worst
-from snapback.core.history import History, Standing
-from snapback.core.lent import Kind
+from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Place, Tags
-from snapback.core.survey import Seen, Survey, survey
-from snapback.core.tags import EXPIRES
-from snapback.core.trim_plan import TrimPlan, plan_trim
+from snapback.core.model.tags import EXPIRES
+from snapback.core.status.health import Finding, Limits, Severity, judge, worst
+from snapback.core.status.history import History, Standing
+from snapback.core.status.survey import Seen, Survey, survey
+from snapback.core.trim.trim_plan import TrimPlan, plan_trim
 from snapback.ec2.instances import all_instances
 from snapback.ec2.removal import lent_things
 from snapback.ec2.volumes import all_volumes
-from snapback.runtime import Run
+from snapback.run import Run, fanout, units
+from snapback.snapshots.catalog import all_snapshots, protection_of
 from snapback.trim import policy_of
 
 WITHOUT_BODY = (Kind.IMAGE, Kind.KEY_PAIR, Kind.SECURITY_GROUP)
@@ -129,7 +128,7 @@ def judge_all(
     """Answer each history with what is wrong with it; of those in use the worst first.
 
     :param limits_for: the limits of an instance with some tags.
-    :param root_is_frozen: as for :func:`~snapback.core.health.judge`.
+    :param root_is_frozen: as for :func:`~snapback.core.status.health.judge`.
     """
     judged = []
     for history in histories:

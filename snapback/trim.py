@@ -7,15 +7,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from snapback import audit, fanout, units
-from snapback.catalog import all_snapshots, protection_of
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word, word_for
-from snapback.core.retention import Policy
-from snapback.core.trim_plan import TrimPlan, plan_broken, plan_trim
+from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.trim.retention import Policy
+from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
 from snapback.errors import BrakeError, SnapbackError
-from snapback.runtime import Run, current
-from snapback.transfers import Transfers, transfers
+from snapback.run import Run, current, fanout, units
+from snapback.snapshots import deletion_log
+from snapback.snapshots.catalog import all_snapshots, protection_of
+from snapback.snapshots.in_flight import Transfers, transfers
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _carry_out(
         outcomes += [_outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}") for b in broken]
         outcomes += [_outcome(v.snapshot, Word.WOULD, v.reasons[0]) for v in old]
     elif broken or old:
-        log = audit.open_log(run)
+        log = deletion_log.open_log(run)
         outcomes += _delete_all(
             run, log, [_Doomed(b.snapshot, (b.reason,), broken=True) for b in broken]
         )
@@ -260,7 +260,9 @@ def _kept_all(plan: TrimPlan) -> list[Outcome]:
     ]
 
 
-def _delete_all(run: Run, log: audit.DeletionLog, doomed: Sequence[_Doomed]) -> list[Outcome]:
+def _delete_all(
+    run: Run, log: deletion_log.DeletionLog, doomed: Sequence[_Doomed]
+) -> list[Outcome]:
     """Delete snapshots, places side by side; answer what became of each."""
     places = sorted({one.snapshot.place for one in doomed})
     run.progress.expect(len(doomed), "deleting snapshots")
@@ -268,7 +270,7 @@ def _delete_all(run: Run, log: audit.DeletionLog, doomed: Sequence[_Doomed]) -> 
     def delete_at(place: Place) -> list[Outcome]:
         results = fanout.each(
             [one for one in doomed if one.snapshot.place == place],
-            lambda one: audit.delete(run, log, one.snapshot, one.reasons),
+            lambda one: deletion_log.delete(run, log, one.snapshot, one.reasons),
             workers=run.settings.workers,
             stop=run.stop,
             on_done=lambda _: run.progress.done(),

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from snapback import config
-from snapback.core.permissions import table
+from snapback.core.doctor.permissions import table
 from snapback.tasks import ns
 
 if TYPE_CHECKING:

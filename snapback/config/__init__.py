@@ -9,12 +9,12 @@ from snapback.config.accounts import Account
 from snapback.config.check import Check, CheckOverride
 from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
+from snapback.config.notifications import NONE, Hooks, Logging, TaskHooks
 from snapback.config.reading import QUIET_VARIABLE, VARIABLE, Loaded, find, load, salvage
 from snapback.config.replication import Replication
 from snapback.config.restore import Restore, RestoreInto
 from snapback.config.retention import Retention
 from snapback.config.settings import Region, Settings
-from snapback.config.telling import NONE, Hooks, Logging, TaskHooks
 from snapback.config.temporary import Temporary
 from snapback.config.verify import Verify
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from snapback.config.fields import Count, Strict, TagValue
-from snapback.core.health import Limits
 from snapback.core.model import Consistency, Tags
+from snapback.core.status.health import Limits
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

@@ -12,8 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from snapback.config.fields import Strict
+from snapback.config.notifications import Hooks, Logging
 from snapback.config.settings import Settings
-from snapback.config.telling import Hooks, Logging
 from snapback.errors import ConfigError
 
 VARIABLE = "SNAPBACK_CONFIG"

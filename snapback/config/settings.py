@@ -12,13 +12,13 @@ from snapback.config.check import Check
 from snapback.config.fields import Minutes, RegionName, Strict, TagKey, TagValue, nothing_is_empty
 from snapback.config.freeze import Freeze
 from snapback.config.hosts import HostSettings, Login, Override, Ssh
+from snapback.config.notifications import Hooks, Logging
 from snapback.config.replication import Replication
 from snapback.config.restore import Restore
 from snapback.config.retention import Retention
-from snapback.config.telling import Hooks, Logging
 from snapback.config.temporary import Temporary
 from snapback.config.verify import Verify
-from snapback.core.retention import Policy
+from snapback.core.trim.retention import Policy
 
 ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from snapback.core.checkup import Group
-from snapback.core.deletion import Rule
-from snapback.core.dry_runs import ALLOWED, State, Verdict, verdict_of
-from snapback.core.trials import Trial
+from snapback.core.doctor.checkup import Group
+from snapback.core.doctor.deletion import Rule
+from snapback.core.doctor.permission_probes import Trial
+from snapback.core.doctor.probe_results import ALLOWED, State, Verdict, verdict_of
 from snapback.ec2.calls import call, pages
 from snapback.errors import ApiError
 

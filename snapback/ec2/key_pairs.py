@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snapback.core.lent import Kind, Lent
+from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Place
 from snapback.ec2.calls import call
 from snapback.ec2.tags import read_tags, write_tags

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from snapback.core.dry_runs import REFUSED
-from snapback.core.key_checkup import ENABLED, KeyFacts
+from snapback.core.doctor.key_checkup import ENABLED, KeyFacts
+from snapback.core.doctor.probe_results import REFUSED
 from snapback.ec2.calls import call
 from snapback.ec2.checkup import dry_run
 from snapback.errors import ApiError

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from snapback.core.lent import Kind, Lent
+from snapback.core.backoff import growing
+from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Place
-from snapback.core.pauses import growing
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
 from snapback.errors import ApiError, SnapbackError

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from snapback.core import tags as our_tags
-from snapback.core.image_plan import ImagePlan, Mapped
 from snapback.core.model import Instance, Place, Volume
-from snapback.core.original import Disk
-from snapback.core.restore_plan import ANY, InstancePlan, Site, There, Wanted
-from snapback.core.volume_plan import VolumePlan
+from snapback.core.model import tags as our_tags
+from snapback.core.model.original import Disk
+from snapback.core.restore.image_plan import ImagePlan, Mapped
+from snapback.core.restore.restore_plan import ANY, InstancePlan, Site, There, Wanted
+from snapback.core.restore.volume_plan import VolumePlan
 from snapback.ec2.calls import call, pages
 from snapback.ec2.instances import instances_by_tag
 from snapback.ec2.removal import pauses

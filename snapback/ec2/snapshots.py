@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from snapback.core import record
-from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Word
-from snapback.core.room import SECONDS_BETWEEN_SNAPSHOTS
-from snapback.core.tags import RUN, SET, SOURCE
+from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
+from snapback.core.model import Place, Snapshot, record
+from snapback.core.model.outcome import Word
+from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags, write_tags
 from snapback.errors import ApiError, LostAnswer, UsageError

@@ -3,7 +3,8 @@
 A :class:`Lender` lends things at one place for one run. Each is a context manager: tagged in the
 call that creates it, taken back at the end however that comes. What can't be taken back then is
 tried once more when the lender closes (a volume whose host hangs goes with its instance), and what
-is left even so is told. What a killed run leaves is found by its tags: see :mod:`snapback.sweep`.
+is left even so is told. What a killed run leaves is found by its tags: see
+:mod:`snapback.workers.sweep`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
-from snapback.core import lent, model
-from snapback.core import tags as our_tags
-from snapback.core.devices import DATA_DEVICES
-from snapback.core.lent import Kind, Lent
+from snapback.core import model
+from snapback.core.disks.devices import DATA_DEVICES
+from snapback.core.leases import lease
+from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Instance, Place
+from snapback.core.model import tags as our_tags
 from snapback.ec2 import launching
 from snapback.ec2.calls import call
 from snapback.ec2.removal import detach_volume, lent_things, pauses, take_back
@@ -120,7 +122,7 @@ class Lender:
         with self._lock:
             ids = [thing.resource_id for thing in self._lent.values()]
             ids += [own for one in ids for own in self._own_volumes.get(one, ())]
-        until = lent.expiry(self._now() + self._lease)
+        until = lease.expiry(self._now() + self._lease)
         for resource_id in ids:
             try:
                 create_tags(self.conn, [resource_id], until)
@@ -216,7 +218,7 @@ class Lender:
             self._lent = {
                 t: one for t, one in self._lent.items() if one.resource_id not in resource_ids
             }
-        delete_tags(self.conn, resource_ids, lent.MARKS)
+        delete_tags(self.conn, resource_ids, lease.MARKS)
         self._kept.update(resource_ids)
 
     @contextmanager
@@ -228,7 +230,7 @@ class Lender:
         :param create: given the thing's token and its tags.
         """
         token = f"snapback-{secrets.token_hex(6)}"
-        tags = lent.marks(self.run_id, purpose, token, self._now() + self._lease)
+        tags = lease.marks(self.run_id, purpose, token, self._now() + self._lease)
         found: list[Lent] = []
         try:
             found = [self._thing(kind, create(token, tags))]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from snapback.fanout import or_raise
 from snapback.replication.engine import Options
-from snapback.replication.legs import (
+from snapback.replication.routes import (
     Replication,
     replicate_all_regions,
     replicate_region,
     replicate_snapshot,
 )
-from snapback.runtime import Run, current
+from snapback.run import Run, current
+from snapback.run.fanout import or_raise
 
 
 def rsync_snapshot(

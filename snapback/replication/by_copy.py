@@ -14,17 +14,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from snapback.core import record
-from snapback.core import tags as our_tags
-from snapback.core.lacking import Step
-from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome
-from snapback.core.pauses import growing
+from snapback.core.backoff import growing
+from snapback.core.model import Place, Snapshot, record
+from snapback.core.model import tags as our_tags
+from snapback.core.model.outcome import Outcome
+from snapback.core.replication.replication_plan import Step
 from snapback.ec2.snapshots import Copy, copy_surely
 from snapback.errors import ApiError, SnapshotTimeout, UsageError
 from snapback.replication.claims import refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
-from snapback.runtime import Run
+from snapback.run import Run
 
 log = logging.getLogger(__name__)
 

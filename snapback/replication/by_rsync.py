@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from snapback.core import record
-from snapback.core.devices import DATA_DEVICES
-from snapback.core.lacking import Step
-from snapback.core.model import Instance, Place, Snapshot, Volume
-from snapback.core.outcome import Outcome
-from snapback.core.progress import Progress
+from snapback.core.disks.devices import DATA_DEVICES
+from snapback.core.model import Instance, Place, Snapshot, Volume, record
+from snapback.core.model.outcome import Outcome
+from snapback.core.replication.progress import Progress
+from snapback.core.replication.replication_plan import Step
 from snapback.ec2 import instances
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely
@@ -27,9 +26,9 @@ from snapback.errors import HostError, Interrupted, SnapbackError, UsageError
 from snapback.replication.claims import held, refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
 from snapback.replication.pair import Pair, Pairs, open_pair
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.ssh.moving import End, Terms, move_volume
-from snapback.sweep import left_behind
+from snapback.workers.sweep import left_behind
 
 log = logging.getLogger(__name__)
 

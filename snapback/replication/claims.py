@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from snapback.core import tags as our_tags
-from snapback.core.about import about, of_item
-from snapback.core.lacking import Step
-from snapback.core.lent import expiry
-from snapback.core.outcome import Outcome, Word
+from snapback.core.leases.lease import expiry
+from snapback.core.log_context import about, of_item
+from snapback.core.model import tags as our_tags
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.replication.replication_plan import Step
 from snapback.ec2.key_pairs import create_key_pair, delete_key_pair, key_pairs
 from snapback.ec2.snapshots import own_snapshots
 from snapback.ec2.tags import create_tags
 from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError
-from snapback.runtime import Run
-from snapback.transfers import CLAIM
+from snapback.run import Run
+from snapback.snapshots.in_flight import CLAIM
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from snapback.core import tags as our_tags
-from snapback.core.lacking import Step
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome
-from snapback.runtime import Run
+from snapback.core.model import tags as our_tags
+from snapback.core.model.outcome import Outcome
+from snapback.core.replication.replication_plan import Step
+from snapback.run import Run
 
 
 class Engine(Protocol):

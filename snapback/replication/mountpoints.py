@@ -13,23 +13,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from snapback import fanout
-from snapback.core.about import about, of_item
-from snapback.core.devices import LSBLK, FileSystem, Layout, layout_of, read_lsblk
+from snapback.core.disks.devices import LSBLK, FileSystem, Layout, layout_of, read_lsblk
+from snapback.core.log_context import about, of_item
 from snapback.core.model import Instance, Volume
 from snapback.ec2 import instances
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.temporary import VolumeWish
 from snapback.ec2.volumes import volume_by_id
 from snapback.errors import HostError, UsageError
-from snapback.helpers import helper
 from snapback.replication.by_rsync import telling
 from snapback.replication.pair import addresses, port_of
-from snapback.runtime import Run, current
+from snapback.run import Run, current, fanout
 from snapback.ssh.disks import label_of
 from snapback.ssh.host import Host
 from snapback.ssh.moving import End, Moved, Terms, move_tree, move_volume
 from snapback.ssh.road import open_road
+from snapback.workers import helper
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
-from snapback import fanout
-from snapback.core.lent import Lent
+from snapback.core.leases.lease import Lent
 from snapback.core.model import Instance, Place
 from snapback.errors import HostError, Interrupted, LeftBehind, SnapbackError
-from snapback.helpers import Helper, borrowed, helper
-from snapback.runtime import Run
+from snapback.run import Run, fanout
 from snapback.ssh.road import Road, open_road
+from snapback.workers import Helper, borrowed, helper
 
 log = logging.getLogger(__name__)
 

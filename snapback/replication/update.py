@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from snapback import audit
-from snapback.catalog import protection_of
-from snapback.core import record
-from snapback.core.devices import FileSystem
-from snapback.core.lacking import Step
-from snapback.core.model import Snapshot, Volume
-from snapback.core.outcome import Outcome
-from snapback.core.pauses import growing
-from snapback.core.retention import Protection, protections
+from snapback.core.backoff import growing
+from snapback.core.disks.devices import FileSystem
+from snapback.core.model import Snapshot, Volume, record
+from snapback.core.model.outcome import Outcome
+from snapback.core.replication.replication_plan import Step
+from snapback.core.trim.retention import Protection, protections
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely, snapshots_by_id
 from snapback.ec2.volumes import volume_by_id
@@ -24,7 +21,9 @@ from snapback.errors import HostError, SnapshotFailed, SnapshotTimeout, UsageErr
 from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
 from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
-from snapback.runtime import Run, current
+from snapback.run import Run, current
+from snapback.snapshots import deletion_log
+from snapback.snapshots.catalog import protection_of
 from snapback.ssh.hold import held as held_there
 from snapback.ssh.host import Host
 
@@ -217,7 +216,7 @@ def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:
         log.info("%s is kept: %s", old.snapshot_id, ", ".join(reasons))
         return
     why = f"replaced by {new.snapshot_id}"
-    word, explanation = audit.delete(run, audit.open_log(run), old, [why])
+    word, explanation = deletion_log.delete(run, deletion_log.open_log(run), old, [why])
     log.info("%s: %s %s", old.snapshot_id, word, explanation)
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from snapback.config import QUIET_VARIABLE, Loaded
-from snapback.core.retention import Policy
 from snapback.core.secrets import HIDDEN
+from snapback.core.trim.retention import Policy
 from snapback.report.report import Report
 from snapback.report.screen import Screen
 

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from snapback.core.checkup import Level, Line
-from snapback.core.outcome import Outcome, Word
-from snapback.core.permissions import Need, merged
+from snapback.core.doctor.checkup import Level, Line
+from snapback.core.doctor.permissions import Need, merged
+from snapback.core.model.outcome import Outcome, Word
 from snapback.report.report import Column, Report, fact
 
 WORDS = {Level.OK: Word.OK, Level.WARNING: Word.WARNING, Level.FAILURE: Word.FAILED}

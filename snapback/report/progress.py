@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from snapback.core.model import Place, Snapshot
-from snapback.core.progress import Progress as Transfer
-from snapback.core.wording import printable
-from snapback.runtime import Progress
+from snapback.core.replication.progress import Progress as Transfer
+from snapback.core.text import printable
+from snapback.run import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBars

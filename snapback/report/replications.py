@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 
-from snapback.core.estimate import CHANGED_A_DAY, Estimate, estimate
-from snapback.core.lacking import ReplicationPlan
-from snapback.core.outcome import Word
-from snapback.replication.legs import Replication
+from snapback.core.model.outcome import Word
+from snapback.core.replication.estimate import CHANGED_A_DAY, Estimate, estimate
+from snapback.core.replication.replication_plan import ReplicationPlan
+from snapback.replication.routes import Replication
 from snapback.report.report import Column, Report, fact, in_words
-from snapback.runtime import Run
+from snapback.run import Run
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from snapback.core.outcome import Outcome
+from snapback.core.model.outcome import Outcome
 from snapback.errors import worst_of
 
 

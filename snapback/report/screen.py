@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from snapback.core.outcome import Outcome
-from snapback.core.wording import printable
+from snapback.core.model.outcome import Outcome
+from snapback.core.text import printable
 from snapback.report.progress import Bars, Lines
 from snapback.report.report import Column, Report, in_words
-from snapback.runtime import Progress
+from snapback.run import Progress
 
 _STYLES = {0: "green", 1: "bold red", 2: "bold red", 3: "yellow", 4: "bold white on red"}
 

@@ -6,13 +6,13 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from snapback.core.health import Severity
-from snapback.core.history import History, Replicas, Standing, age_of, taken_at
 from snapback.core.model import Place, Snapshot
-from snapback.core.outcome import Outcome, Word
-from snapback.core.survey import Temporary
-from snapback.core.trim_plan import age
-from snapback.core.wording import printable
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.status.health import Severity
+from snapback.core.status.history import History, Replicas, Standing, age_of, taken_at
+from snapback.core.status.survey import Temporary
+from snapback.core.text import printable
+from snapback.core.trim.trim_plan import age
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snapback.core.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome, Word
 from snapback.report.report import Column, Report, fact, in_words
 
 COLUMNS = (

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from snapback.core.restore_plan import Given
-from snapback.fanout import or_raise
-from snapback.finding import moment
+from snapback.core.restore.restore_plan import Given
 from snapback.restore.common import Restoration
 from snapback.restore.images import create_one_ami
 from snapback.restore.instances import LATELY, Selection, restore_by_tag, restore_one_instance
 from snapback.restore.volumes import restore_one_volume
-from snapback.runtime import current
+from snapback.run import current
+from snapback.run.fanout import or_raise
+from snapback.snapshots.search import moment
 
 
 def restore_volume(

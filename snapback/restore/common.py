@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from snapback.core.model import Place
-from snapback.core.outcome import Outcome, Word
-from snapback.core.outcome import word_for as usual_word_for
-from snapback.core.restore_plan import Maps
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import word_for as usual_word_for
+from snapback.core.restore.restore_plan import Maps
 from snapback.ec2.temporary import Lender
 from snapback.errors import Refused, SnapbackError
-from snapback.runtime import Run
-from snapback.sweep import lender_at
+from snapback.run import Run
+from snapback.workers.sweep import lender_at
 
 SHORTEST_LEASE = timedelta(minutes=30)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from snapback.core.cloud_config import drill_config
-from snapback.core.lent import Kind
+from snapback.core.backoff import growing
+from snapback.core.leases.cloud_config import drill_config
+from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance
-from snapback.core.outcome import Outcome, Word
-from snapback.core.pauses import growing
-from snapback.core.restore_plan import InstancePlan
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.restore.restore_plan import InstancePlan
 from snapback.ec2.instances import console_output
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import run_instance, status_checks
@@ -21,10 +21,10 @@ from snapback.ec2.temporary import Lender
 from snapback.errors import LeftBehind, SnapbackError
 from snapback.restore.common import word_for
 from snapback.restore.instances import image_of, outcome_of
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import Key, new_key
-from snapback.sweep import lender_at
+from snapback.workers.sweep import lender_at
 
 MARGIN_MINUTES = 30
 LONGEST_CONSOLE = 300

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from snapback.core.backup_sets import BackupSet, Choice
-from snapback.core.image_plan import ImagePlan, plan_image
-from snapback.core.lacking import record_of
-from snapback.core.moments import in_both, in_utc
-from snapback.core.outcome import Outcome, Word
+from snapback.core.model.backup_sets import BackupSet, Choice
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.times import in_both, in_utc
+from snapback.core.replication.replication_plan import record_of
+from snapback.core.restore.image_plan import ImagePlan, plan_image
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError
-from snapback.finding import as_meant, moment, set_of_instance, set_of_snapshot
 from snapback.restore.common import Restoration, in_words, outcome, word_for
-from snapback.runtime import Run
+from snapback.run import Run
+from snapback.snapshots.search import as_meant, moment, set_of_instance, set_of_snapshot
 
 
 def create_one_ami(

@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from snapback import fanout
-from snapback.catalog import snapshots_with_tag
-from snapback.core import tags as our_tags
-from snapback.core.backup_sets import BackupSet, Choice, choose, sets_of
-from snapback.core.image_plan import plan_image
-from snapback.core.lacking import record_of
-from snapback.core.lent import Kind
+from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Place, Snapshot
-from snapback.core.moments import in_utc
-from snapback.core.outcome import Outcome, Word
-from snapback.core.restore_plan import Given, InstancePlan, Maps, plan_instance, wanted_there
-from snapback.core.restored import restored_original
+from snapback.core.model import tags as our_tags
+from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.times import in_utc
+from snapback.core.replication.replication_plan import record_of
+from snapback.core.restore.image_plan import plan_image
+from snapback.core.restore.restore_plan import (
+    Given,
+    InstancePlan,
+    Maps,
+    plan_instance,
+    wanted_there,
+)
+from snapback.core.restore.restored import restored_original
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import (
     look_there,
@@ -33,7 +37,6 @@ from snapback.ec2.restoring import (
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
 from snapback.errors import LeftBehind, SnapbackError, UsageError
-from snapback.finding import as_meant, moment, set_of_instance
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -44,7 +47,9 @@ from snapback.restore.common import (
     word_for,
 )
 from snapback.restore.images import about, facts_of
-from snapback.runtime import Run
+from snapback.run import Run, fanout
+from snapback.snapshots.catalog import snapshots_with_tag
+from snapback.snapshots.search import as_meant, moment, set_of_instance
 
 LATELY = timedelta(days=7)
 

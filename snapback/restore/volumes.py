@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from snapback.core.backup_sets import unfit
-from snapback.core.lacking import record_of
-from snapback.core.lent import Kind
+from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Snapshot
-from snapback.core.moments import in_both, in_utc
-from snapback.core.outcome import Outcome, Word
-from snapback.core.volume_plan import VolumePlan, plan_volume
+from snapback.core.model.backup_sets import unfit
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.times import in_both, in_utc
+from snapback.core.replication.replication_plan import record_of
+from snapback.core.restore.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
 from snapback.errors import SnapbackError, UsageError
-from snapback.finding import as_meant, moment, snapshot_by_id, snapshot_of_volume
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -25,7 +24,8 @@ from snapback.restore.common import (
     outcome,
     word_for,
 )
-from snapback.runtime import Run
+from snapback.run import Run
+from snapback.snapshots.search import as_meant, moment, snapshot_by_id, snapshot_of_volume
 
 
 def restore_one_volume(

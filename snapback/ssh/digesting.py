@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from snapback.core.digest import Digest, read_digest
+from snapback.core.model.digest import Digest, read_digest
 from snapback.errors import HostError
 from snapback.ssh.digest_script import UNREADABLE
 from snapback.ssh.host import Host

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from snapback.core import btrfs, ext, xfs
-from snapback.core.devices import LSBLK, read_lsblk
-from snapback.core.filesystems import (
+from snapback.core.disks import btrfs, ext, xfs
+from snapback.core.disks.devices import LSBLK, read_lsblk
+from snapback.core.disks.filesystems import (
     EXT,
     Found,
     Shape,
@@ -24,7 +24,7 @@ from snapback.core.filesystems import (
     mount_options,
     read_blkid,
 )
-from snapback.core.partitions import BOOT_CODE, Table, node_of, read_dump, used_by
+from snapback.core.disks.partitions import BOOT_CODE, Table, node_of, read_dump, used_by
 from snapback.errors import CommandFailed, HostError, NotMoved
 from snapback.ssh.hold import held
 from snapback.ssh.host import Host

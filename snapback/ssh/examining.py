@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from snapback.core.digest import Digest
-from snapback.core.examination import Part
-from snapback.core.filesystems import EXT, PACKAGES, Found
-from snapback.core.partitions import node_of
+from snapback.core.disks.filesystems import EXT, PACKAGES, Found
+from snapback.core.disks.partitions import node_of
+from snapback.core.model.digest import Digest
+from snapback.core.verify.examination import Part
 from snapback.errors import CommandFailed, HostError
 from snapback.ssh import digesting, disks, tools
 from snapback.ssh.host import Completed, Host

@@ -1,9 +1,9 @@
 """Make a disk of one host equal to a disk of another host.
 
 A file system is moved file by file, by rsync, into one that is made alike; what can't be moved so
-exactly (encrypted, LVM, unknown, see :mod:`snapback.core.filesystems`) is moved block by block, and
-checked by its hash. A partitioned disk is divided alike, and each partition moved by its kind. In
-either case only what differs from what the destination has already crosses the wire.
+exactly (encrypted, LVM, unknown, see :mod:`snapback.core.disks.filesystems`) is moved block by
+block, and checked by its hash. A partitioned disk is divided alike, and each partition moved by its
+kind. In either case only what differs from what the destination has already crosses the wire.
 
 The source's journals are replayed on the source's disk: it has to be a temporary one.
 """
@@ -14,9 +14,9 @@ import logging
 import time
 from dataclasses import dataclass
 
-from snapback.core.filesystems import AUTOMATIC, PACKAGES, Found, Shape, differences
-from snapback.core.partitions import LARGEST_GAP, node_of
-from snapback.core.progress import Cost
+from snapback.core.disks.filesystems import AUTOMATIC, PACKAGES, Found, Shape, differences
+from snapback.core.disks.partitions import LARGEST_GAP, node_of
+from snapback.core.replication.progress import Cost
 from snapback.errors import CommandFailed, HostError, NotMoved
 from snapback.ssh import disks, rsync, tools
 from snapback.ssh.host import Host

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.resources import files
 
-from snapback.core.progress import Cost, Progress, block_size, read_progress, read_stats
+from snapback.core.replication.progress import Cost, Progress, block_size, read_progress, read_stats
 from snapback.errors import HostError, HostTimeout, NotMoved
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process

@@ -20,7 +20,7 @@ from snapback.tasks.executor import TaskEnded
 if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
     from snapback.tasks.performance import Performance
 
 ABANDONED = 130

@@ -12,15 +12,15 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from snapback import config, logs, notify, runtime
+from snapback import config
 from snapback.config import Loaded
-from snapback.core.about import about
-from snapback.core.outcome import Outcome, Word
+from snapback.core.log_context import about
+from snapback.core.model.outcome import Outcome, Word
 from snapback.core.secrets import redact
 from snapback.errors import ConfigError, SnapbackError, UsageError
 from snapback.report.report import Report, document, in_words
 from snapback.report.screen import Screen, one_line
-from snapback.runtime import Run
+from snapback.run import Run, hooks, logs, use
 from snapback.tasks.executor import UNKNOWN
 
 log = logging.getLogger(__name__)
@@ -119,13 +119,13 @@ class Performance:
             return ending.code or 1, True
         return ending.code, ending.ends_chain
 
-    def _bell(self, run: Run) -> notify.Bell | None:
-        if self.dry_run or notify.runs_in_a_hook():
+    def _bell(self, run: Run) -> hooks.Bell | None:
+        if self.dry_run or hooks.runs_in_a_hook():
             return None
-        hooks = run.settings.hooks
-        return notify.Bell(
-            hooks=hooks.of(self.task, only_looks=self.only_looks),
-            timeout_s=hooks.timeout_s,
+        configured = run.settings.hooks
+        return hooks.Bell(
+            hooks=configured.of(self.task, only_looks=self.only_looks),
+            timeout_s=configured.timeout_s,
             task=self.task,
             run_id=run.run_id,
             warn=self._warn,
@@ -134,7 +134,7 @@ class Performance:
     def _do(self, run: Run) -> _Ending:
         try:
             address = self.executor or run.settings.executor if self.hands_out else None
-            with runtime.use(run), _handed(run, address):
+            with use(run), _handed(run, address):
                 report = self.body(run, self.screen, self.dry_run)
                 self.screen.report(report)
         except SnapbackError as error:
@@ -154,7 +154,7 @@ class Performance:
         ends = isinstance(error, UsageError | ConfigError)
         return _Ending(code=error.exit_code, said=str(error), ends_chain=ends)
 
-    def _finish(self, run: Run, ending: _Ending) -> notify.Ended:
+    def _finish(self, run: Run, ending: _Ending) -> hooks.Ended:
         """Say what is left to say; answer what hooks are told."""
         ending.said = redact(ending.said)
         if self.stop.is_set():
@@ -173,7 +173,7 @@ class Performance:
         )
         self.screen.document(whole)
         outcomes = report.outcomes if report else ()
-        return notify.Ended(
+        return hooks.Ended(
             exit_code=ending.code,
             error=ending.said,
             problems=[one_line(outcome) for outcome in outcomes if outcome.exit_code],
@@ -194,7 +194,7 @@ def _handed(run: Run, address: str | None) -> Iterator[None]:
     if not address:
         yield
         return
-    from snapback.executors import opened
+    from snapback.run.dask import opened
 
     with opened(address) as run.executor:
         yield

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from snapback.replication.engine import Options
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 _COMMON = {
     "engine": "what moves the data: rsync or copy (default: as configured, rsync)",
@@ -65,7 +65,7 @@ def rsync_snapshot(
     def body(run: Run, screen: Screen, dry: bool) -> Report:
         from dataclasses import replace
 
-        from snapback.replication.legs import replicate_snapshot
+        from snapback.replication.routes import replicate_snapshot
         from snapback.report.replications import replication_report
 
         _introduce(run, screen, dry)
@@ -129,7 +129,7 @@ def rsync_region(
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:
-        from snapback.replication.legs import replicate_region
+        from snapback.replication.routes import replicate_region
         from snapback.report.replications import replication_report
 
         _introduce(run, screen, dry)
@@ -190,7 +190,7 @@ def rsync_all_regions(
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:
-        from snapback.replication.legs import replicate_all_regions
+        from snapback.replication.routes import replicate_all_regions
         from snapback.report.replications import replication_report
 
         _introduce(run, screen, dry)

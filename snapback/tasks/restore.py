@@ -13,7 +13,7 @@ from snapback.tasks.boundary import perform
 if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 
 @task(
@@ -203,7 +203,7 @@ def restore_instance(
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
-        from snapback.core.restore_plan import Given
+        from snapback.core.restore.restore_plan import Given
         from snapback.errors import UsageError
         from snapback.report.restores import restore_report
         from snapback.restore.drill import drill as rehearse
@@ -290,11 +290,11 @@ def restore_instances_by_tag(
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
-        from snapback.core.restore_plan import Given
+        from snapback.core.restore.restore_plan import Given
         from snapback.ec2.regions import check_name
-        from snapback.finding import moment
         from snapback.report.restores import restore_report
         from snapback.restore.instances import LATELY, Selection, restore_by_tag
+        from snapback.snapshots.search import moment
 
         if src_region_name:
             check_name(src_region_name)

@@ -12,7 +12,7 @@ from snapback.tasks.boundary import perform
 if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 
 @task(
@@ -45,7 +45,7 @@ def sweep(
 
     def body(of: Run, _: Screen, dry: bool) -> Report:
         from snapback.report.sweeps import sweep_report
-        from snapback.sweep import sweep as remove
+        from snapback.workers.sweep import sweep as remove
 
         return sweep_report(remove(of, region_name, run_id=run, dry_run=dry), dry)
 

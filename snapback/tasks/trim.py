@@ -12,7 +12,7 @@ from snapback.tasks.boundary import perform
 if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 
 @task(

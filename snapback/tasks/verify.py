@@ -12,10 +12,10 @@ from snapback.tasks import options
 from snapback.tasks.boundary import perform
 
 if TYPE_CHECKING:
-    from snapback.core.outcome import Outcome
+    from snapback.core.model.outcome import Outcome
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 
 _DIGEST = "also read all of it, and compare its digest with those of its replicas or its source"
@@ -163,8 +163,8 @@ def mount_snapshot(
 
     def body(run: Run, screen: Screen, _: bool) -> Report:
         from snapback.errors import UsageError
-        from snapback.mount import Errand, Telling, mount
         from snapback.report.report import Report, document
+        from snapback.verify.mount import Errand, Telling, mount
 
         if to != "." and not copy:
             raise UsageError("--to is for --copy")

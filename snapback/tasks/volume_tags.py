@@ -12,7 +12,7 @@ from snapback.tasks.boundary import perform
 if TYPE_CHECKING:
     from snapback.report.report import Report
     from snapback.report.screen import Screen
-    from snapback.runtime import Run
+    from snapback.run import Run
 
 
 @task(
@@ -48,8 +48,8 @@ def update_volumes_tags(
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
+        from snapback.backup.volume_tags import clone_tags
         from snapback.report.volume_tags import volume_tags_report
-        from snapback.volume_tags import clone_tags
 
         outcomes = clone_tags(run, region_name, tag_name, tag_value, all_instances, dry)
         return volume_tags_report(outcomes, dry)

@@ -10,7 +10,8 @@ import pytest
 from ec2_sandbox import Sandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 
-from snapback import config, runtime
+from snapback import config
+from snapback.run import Run, use
 from tests.hosts.replicas import FILL, SETTINGS, Fleet, everything
 from tests.sandbox.conftest import (
     REGIONS,
@@ -53,10 +54,10 @@ def reachable(sandbox: Sandbox, configure: Callable[..., Path]) -> Callable[...,
 
 
 @pytest.fixture
-def real_run(reachable: Callable[..., Any]) -> Iterator[runtime.Run]:
+def real_run(reachable: Callable[..., Any]) -> Iterator[Run]:
     """A run whose time is the machine's, since hosts take their time to boot."""
     path = reachable(temporary={"source_cidr": "203.0.113.7/32", "lease_minutes": 20})
-    with runtime.use(runtime.Run(config.load(path))) as found:
+    with use(Run(config.load(path))) as found:
         yield found
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from ec2_sandbox import Sandbox
 
-from snapback import config, runtime
+from snapback import config
 from snapback.backup import back_up_by_tag
-from snapback.core.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome, Word
+from snapback.run import Run
 from tests.hosts.helpers import (
     HANG_S,
     are_writable,
@@ -47,7 +48,7 @@ class Web:
         return are_writable(self.sandbox, self.instance_id, "/data", "/")
 
     def back_up(self) -> None:
-        run = runtime.Run(config.load(self.path))
+        run = Run(config.load(self.path))
         self.outcomes += back_up_by_tag(run, "us-east-1", None, None, False, True)
 
     @contextmanager

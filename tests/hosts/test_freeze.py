@@ -16,7 +16,7 @@ from ec2_sandbox import Sandbox
 from snapback.core.model import Place
 from snapback.ec2.instances import instance_by_id
 from snapback.errors import FreezeRefused
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.ssh.freeze import Hold, Terms, frozen
 from snapback.ssh.host import Host
 from tests.hosts.helpers import are_writable, wait_until

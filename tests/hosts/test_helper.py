@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from snapback import runtime
-from snapback.core import tags as our_tags
 from snapback.core.model import Place
+from snapback.core.model import tags as our_tags
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import HostKeyError, UsageError
-from snapback.helpers import borrowed, helper, renew
+from snapback.run import Run
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import new_key
+from snapback.workers import borrowed, helper, renew
 from tests.hosts.helpers import wait_until
 from tests.sandbox.conftest import instance
 from tests.sandbox.test_temporary import things
@@ -62,7 +62,7 @@ def test_a_helper_works_and_leaves_nothing(real_run, sandbox, world):
     wait_until(lambda: not things(world), "the end of all that was lent")
 
 
-def console(run: runtime.Run, one: Any) -> str:
+def console(run: Run, one: Any) -> str:
     return run.conn(HERE).get_console_output(InstanceId=one.instance.instance_id)["Output"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from snapback import create_tmp_volume, rsync_mountpoints, update_snap
 from snapback.core.model import Instance, Place, Volume
-from snapback.core.record import parse
+from snapback.core.model.record import parse
 from snapback.errors import Collision, UsageError
 from tests.hosts.replicas import Fleet, demand_exact, replicas, web
 from tests.sandbox.conftest import World

@@ -14,9 +14,9 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from snapback.core.model import Place
-from snapback.core.progress import Progress
+from snapback.core.replication.progress import Progress
 from snapback.ec2.instances import instance_by_id
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.ssh.host import Host
 from snapback.ssh.moving import End, Moved, Terms, move_volume
 from snapback.ssh.road import open_road

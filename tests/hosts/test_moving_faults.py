@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snapback.core.progress import Progress
+from snapback.core.replication.progress import Progress
 from snapback.errors import HostError, NotMoved
 from snapback.ssh import rsync
 from snapback.ssh.moving import End, Terms, move_tree, move_volume

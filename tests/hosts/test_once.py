@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from snapback.backup import back_up_place
+from snapback.backup.capture import take_set
+from snapback.backup.fleet import earmark
+from snapback.core.backup.set_plan import plan_set, renewed
 from snapback.core.model import Place
-from snapback.core.set_plan import plan_set, renewed
 from snapback.ec2.instances import instances_by_tag
 from snapback.ec2.volumes import volumes_of
-from snapback.sets import earmark
-from snapback.taking import take_set
 from tests.sandbox.conftest import instance
 
 ORDER = (Place("us-east-1"), "Earmarking", "production", False, True, False)

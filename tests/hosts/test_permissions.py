@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.permissions import EXTRAS_OF
+from snapback.core.doctor.permissions import EXTRAS_OF
 from tests.hosts.permissions import WAYS_ON_HOSTS
 from tests.hosts.replicas import ROOT, SETTINGS
 from tests.sandbox.conftest import instance

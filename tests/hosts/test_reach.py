@@ -13,11 +13,11 @@ from ec2_sandbox import LaunchedSandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 
 from snapback import config
-from snapback.core.devices import LSBLK, Layout, layout_of, read_lsblk
+from snapback.core.disks.devices import LSBLK, Layout, layout_of, read_lsblk
 from snapback.core.model import Instance, Place
 from snapback.ec2.instances import instance_by_id
 from snapback.errors import HostError, HostKeyError, HostTimeout, HostUnreachable
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.ssh.host_keys import HostKey
 from tests.ssh.conftest import make_key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from snapback.core.record import describe, parse
+from snapback.core.model.record import describe, parse
 from tests.hosts.replicas import DATA, LEG, replicas, web
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.replicas import EAST, WEST

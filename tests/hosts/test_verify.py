@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ec2_sandbox import Sandbox
 
-from snapback.core.verdicts import verdict_of
+from snapback.core.model.verdicts import verdict_of
 from tests.hosts.helpers import fab_running, kill_at, wait_until
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import EAST, WEST

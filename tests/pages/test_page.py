@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from snapback.core.model import Consistency, Place
-from snapback.core.retention import Protection
-from snapback.core.trim_plan import plan_trim
+from snapback.core.trim.retention import Protection
+from snapback.core.trim.trim_plan import plan_trim
 from snapback.report.page import html
 from snapback.report.pages import page_of_status, page_of_trimming
 from snapback.status import Status

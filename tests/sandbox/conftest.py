@@ -18,7 +18,8 @@ import pytest
 import yaml
 from ec2_sandbox import Sandbox, launch
 
-from snapback import config, runtime
+from snapback import config
+from snapback.run import Run, use
 from tests.sandbox.warm_fab import ROOT, WarmFab, share_what_botocore_reads
 
 BIN = Path(sys.executable).parent
@@ -144,20 +145,20 @@ class Stepping(threading.Event):
 
 
 @pytest.fixture
-def begin(sandbox: Sandbox) -> Callable[..., runtime.Run]:
+def begin(sandbox: Sandbox) -> Callable[..., Run]:
     """Begins a run for the helpers that are called from Python; waiting takes it no time."""
 
-    def new(path: Path | None = None) -> runtime.Run:
+    def new(path: Path | None = None) -> Run:
         stop = Stepping(sandbox)
-        return runtime.Run(config.load(path), stop=stop, sleep=stop.sleep, clock=stop.clock)
+        return Run(config.load(path), stop=stop, sleep=stop.sleep, clock=stop.clock)
 
     return new
 
 
 @pytest.fixture
-def run(begin: Callable[..., runtime.Run]) -> Iterator[runtime.Run]:
+def run(begin: Callable[..., Run]) -> Iterator[Run]:
     """The current run, with the default settings."""
-    with runtime.use(begin()) as found:
+    with use(begin()) as found:
         yield found
 
 

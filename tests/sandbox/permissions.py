@@ -16,8 +16,8 @@ from typing import Any
 
 from ec2_sandbox import Sandbox
 
-from snapback.core.permissions import EXTRAS_OF, needs_in
-from snapback.runtime import Run
+from snapback.core.doctor.permissions import EXTRAS_OF, needs_in
+from snapback.run import Run
 from tests.sandbox.conftest import Ended, World, instance
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.warm_fab import ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from snapback import rsync_region
-from snapback.core.record import parse
+from snapback.core.model.record import parse
 from tests.sandbox.test_trim import SET_RECORD
 
 EAST, WEST, SOUTH = "us-east-1", "eu-west-1", "ap-southeast-1"

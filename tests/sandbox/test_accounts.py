@@ -15,12 +15,12 @@ from snapback import (
     get_oldest_replica,
     get_region_conn,
     get_relevant_snapshots,
-    runtime,
     trim_snapshots,
 )
-from snapback.core import lent
+from snapback.core.leases import lease
 from snapback.core.model import Place, Volume
 from snapback.errors import CredentialsError, ItemsFailed, UsageError
+from snapback.run import use
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.test_trim import daily
 
@@ -331,7 +331,7 @@ def test_one_instance_is_found_in_its_account(sandbox, three, fab):
 
 
 def test_sweeping_works_in_all_accounts(sandbox, three, fab):
-    tags = lent.marks("run-x", "a test", "token", datetime(2020, 1, 1, tzinfo=UTC))
+    tags = lease.marks("run-x", "a test", "token", datetime(2020, 1, 1, tzinfo=UTC))
     tags = [{"Key": key, "Value": value} for key, value in tags.items()]
     for where in (Inside(sandbox, PROD), Inside(sandbox, TEST)):
         where.ec2().create_volume(
@@ -353,7 +353,7 @@ def test_the_helpers_know_accounts(sandbox, fleets, accounts, begin):
     placed = fleets(
         prod=[instance("web", 8, history=[daily(2)])], test=[instance("toy", 8, history=[daily(1)])]
     )
-    with runtime.use(begin(accounts)):
+    with use(begin(accounts)):
         with pytest.raises(UsageError, match="several accounts: name one of prod, test, ops"):
             get_region_conn("us-east-1")
         prod, away = get_region_conn("us-e", "prod"), get_region_conn("eu-w", account="prod")
@@ -384,7 +384,7 @@ def test_the_helpers_know_accounts(sandbox, fleets, accounts, begin):
 
 def test_one_closed_account_raises_with_all_outcomes(sandbox, three, accounts, begin):
     close(sandbox)
-    with runtime.use(begin(accounts)):
+    with use(begin(accounts)):
         with pytest.raises(ItemsFailed) as raised:
             backup_instances_by_tag()
         assert sorted(outcome.place.account for outcome in raised.value.outcomes) == [

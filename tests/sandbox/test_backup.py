@@ -9,7 +9,7 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from snapback import get_region_conn, get_relevant_snapshots
-from snapback.core.record import parse
+from snapback.core.model.record import parse
 from tests.sandbox.conftest import changing_calls, instance
 
 pytestmark = pytest.mark.usefixtures("sandbox")

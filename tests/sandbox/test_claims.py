@@ -10,9 +10,9 @@ from threading import Barrier
 import pytest
 
 from snapback import get_region_conn, get_relevant_snapshots, rsync_region
-from snapback.core.lacking import Step
 from snapback.core.model import Place
-from snapback.core.outcome import Word
+from snapback.core.model.outcome import Word
+from snapback.core.replication.replication_plan import Step
 from snapback.errors import AlreadyReplicated, BeingReplicated, Collision
 from snapback.replication.claims import held, name_of, renew
 from tests.sandbox.conftest import instance

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from snapback import backup_instances_by_tag, runtime
+from snapback import backup_instances_by_tag
 from snapback.core.model import Place
 from snapback.errors import ItemsFailed
+from snapback.run import use
 from tests.sandbox.conftest import REGIONS, instance
 from tests.sandbox.test_trim import daily
 
@@ -31,7 +32,7 @@ def test_attempts_are_ours_whatever_the_environment_says(
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value)
     sandbox.fault(action, "error", count=attempts, code="InternalError", status=500)
-    with runtime.use(begin(path)):  # its pauses take no time
+    with use(begin(path)):  # its pauses take no time
         try:
             backup_instances_by_tag()
             code = 0

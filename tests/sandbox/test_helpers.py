@@ -19,7 +19,6 @@ from snapback import (
     get_oldest_replica,
     get_region_conn,
     get_relevant_snapshots,
-    runtime,
     trim_snapshots,
 )
 from snapback.core.model import Consistency, Place, Volume
@@ -32,6 +31,7 @@ from snapback.errors import (
     SnapshotTimeout,
     UsageError,
 )
+from snapback.run import use
 from tests.sandbox.conftest import changing_calls, instance
 from tests.sandbox.test_trim import RECORD, daily
 
@@ -120,7 +120,7 @@ def test_out_of_time_is_another_error_and_deletes_nothing(sandbox, load, world, 
     ids = load(instance("web", 8))
     sandbox.configure(snapshot_seconds=3600)
     path = configure(minutes_for_snap=0.001)
-    with runtime.use(begin(path)), pytest.raises(SnapshotTimeout):
+    with use(begin(path)), pytest.raises(SnapshotTimeout):
         create_snapshot(volume(ids))
     assert len(world.snapshots()) == 1
 
@@ -221,7 +221,7 @@ def test_the_brake_from_python(sandbox, load, configure, begin):
     path = configure(max_delete=0)
     load(instance("web", 8, history=[daily(15), daily(0, state="error")]))
     for dry_run in (True, False):
-        with runtime.use(begin(path)), pytest.raises(BrakeError, match="--max-delete 100"):
+        with use(begin(path)), pytest.raises(BrakeError, match="--max-delete 100"):
             trim_snapshots(dry_run=dry_run)
     assert sandbox.calls("DeleteSnapshot") == []
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from snapback import create_snapshot
+from snapback.core.doctor.permissions import CALLS_NOTHING, EXTRAS_OF
 from snapback.core.model import Place, Volume
-from snapback.core.permissions import CALLS_NOTHING, EXTRAS_OF
 from snapback.ec2 import launching
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import BeingReplicated
 from snapback.replication.claims import held, renew
-from snapback.runtime import use
-from snapback.sweep import lender_at
+from snapback.run import use
+from snapback.workers.sweep import lender_at
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import (
     SEEN_ELSEWHERE,

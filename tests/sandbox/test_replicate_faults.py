@@ -7,15 +7,15 @@ import pytest
 from snapback import (
     trim_snapshots,
 )
-from snapback.catalog import what_is_lacking
 from snapback.core.model import Place
-from snapback.core.outcome import Word
+from snapback.core.model.outcome import Word
 from snapback.errors import ItemsFailed
 from snapback.replication.by_copy import open_copy_engine
-from snapback.replication.carrying_out import carry_out
 from snapback.replication.engine import Options
-from snapback.replication.legs import replicate_region
-from snapback.runtime import use
+from snapback.replication.execute import carry_out
+from snapback.replication.routes import replicate_region
+from snapback.run import use
+from snapback.snapshots.catalog import what_is_lacking
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import BY_COPY, EAST, WEST, by_copy, latest, records, sets, words
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from snapback import (
-    get_region_conn,
-    get_relevant_snapshots,
-    rsync_snapshot,
-    runtime,
-    trim_snapshots,
-)
-from snapback.core.lacking import Step
+from snapback import get_region_conn, get_relevant_snapshots, rsync_snapshot, trim_snapshots
 from snapback.core.model import Place
+from snapback.core.replication.replication_plan import Step
 from snapback.replication.claims import held
+from snapback.run import use
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import EAST, WEST, sets
 
@@ -28,7 +23,7 @@ def test_the_source_of_a_transfer_is_kept_while_it_is_in_flight(
     load(instance("web", 8, history=[sets(400)]))
     sandbox.configure(copy_seconds=1000)
     middle = sorted(world.snapshots(), key=lambda s: s["StartTime"])[200]["SnapshotId"]
-    with runtime.use(begin(path)):
+    with use(begin(path)):
         rsync_snapshot(EAST, middle, WEST, engine="copy")
         trimming = trim_snapshots(EAST)
         assert middle in world.snapshot_ids()
@@ -44,7 +39,7 @@ def test_the_base_of_a_claimed_transfer_is_kept(sandbox, load, world, configure,
     nothing = dict.fromkeys(["hourly", "daily", "weekly", "monthly", "quarterly"], 0)
     path = configure(retention={**nothing, "yearly": 1}, max_delete=100)
     load(instance("web", 8, history=[sets(400)]))
-    with runtime.use(begin(path)) as run:
+    with use(begin(path)) as run:
         found = get_relevant_snapshots(get_region_conn(EAST))
         found.sort(key=lambda snapshot: snapshot.record.taken_at)
         step = Step(source=found[-1], destination=Place(WEST), base=found[200])
@@ -65,7 +60,7 @@ def test_replicas_are_trimmed_where_they_are_by_that_regions_retention(
         max_delete=100,
     )
     load(instance("web", 8, 9, history=[sets(6)]))
-    with runtime.use(begin(path)):
+    with use(begin(path)):
         for snapshot in world.snapshots():
             rsync_snapshot(EAST, snapshot["SnapshotId"], WEST, engine="copy", force=True)
         sandbox.complete_all()

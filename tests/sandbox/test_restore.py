@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from snapback import restore_instance
-from snapback.catalog import all_snapshots
-from snapback.comparing import copies_elsewhere
-from snapback.core import tags as our_tags
-from snapback.core.digest import Digest
 from snapback.core.model import Place
-from snapback.core.outcome import Word
-from snapback.core.verdicts import Verified, write_verdict
+from snapback.core.model import tags as our_tags
+from snapback.core.model.digest import Digest
+from snapback.core.model.outcome import Word
+from snapback.core.model.verdicts import Verified, write_verdict
 from snapback.errors import ItemsFailed, UsageError
+from snapback.snapshots.catalog import all_snapshots
+from snapback.verify.copies import copies_elsewhere
 from tests.sandbox.conftest import changing_calls, instance
 from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_temporary import things

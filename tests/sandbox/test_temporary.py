@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from ec2_sandbox import Sandbox
 
-from snapback.core import tags as our_tags
-from snapback.core.cloud_config import cloud_config
+from snapback.core.leases.cloud_config import cloud_config
 from snapback.core.model import Place
+from snapback.core.model import tags as our_tags
 from snapback.ec2 import launching
 from snapback.ec2.launching import Launch
 from snapback.ec2.temporary import Lender, VolumeWish
 from snapback.errors import LeftBehind, SnapbackError, UsageError
-from snapback.runtime import Run
-from snapback.sweep import lender_at
+from snapback.run import Run
+from snapback.workers.sweep import lender_at
 from tests.sandbox.conftest import Ended, World, instance
 
 HERE = Place("us-east-1")

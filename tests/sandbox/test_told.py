@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 import pytest
 
-from snapback import runtime
-from snapback.core.cloud_config import cloud_config
+from snapback.core.leases.cloud_config import cloud_config
 from snapback.ec2 import launching
 from snapback.ec2.key_pairs import create_key_pair
 from snapback.ec2.launching import Launch
-from snapback.logs.lines import TextLines
+from snapback.run import use
+from snapback.run.logs.lines import TextLines
 from snapback.ssh.keys import new_key
-from snapback.sweep import lender_at
+from snapback.workers.sweep import lender_at
 from tests.monitor import Monitor
 from tests.sandbox.conftest import BIN, ROOT, instance
 from tests.sandbox.test_temporary import HERE, IMAGE
@@ -283,7 +283,7 @@ def test_not_even_what_botocore_says_in_detail_would_tell_a_secret(
         monkeypatch.setenv(name, value)
     host, login = new_key(), new_key()
     user_data = cloud_config(host.private, host.public, login.public, 60)
-    with runtime.use(begin()) as run, lender_at(run, HERE) as lender:
+    with use(begin()) as run, lender_at(run, HERE) as lender:
         conn = run.conn(HERE)
         launch = Launch(
             image=launching.newest_image(conn, HERE, "099720109477", IMAGE, "x86_64"),

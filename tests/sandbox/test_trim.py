@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapback import runtime
+from snapback.run import use
 from snapback.trim import trim
 from tests.sandbox.conftest import changing_calls, instance
 
@@ -57,7 +57,7 @@ def doomed(begin):
     """Answers which snapshots a trimming would delete now, in order."""
 
     def planned() -> list[str]:
-        with runtime.use(begin()) as run:
+        with use(begin()) as run:
             return [outcome.subject for outcome in trim(run, dry_run=True).outcomes]
 
     return planned

@@ -9,10 +9,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from snapback import backup_instances_by_tag, delete_broken_snapshots, runtime, trim_snapshots
+from snapback import backup_instances_by_tag, delete_broken_snapshots, trim_snapshots
 from snapback.backup import back_up_place
 from snapback.core.model import Place
 from snapback.errors import CredentialsError, ItemsFailed, UsageError
+from snapback.run import Run, use
 from tests.sandbox.conftest import REGIONS, instance
 from tests.sandbox.dask_cluster import DaskCluster
 from tests.sandbox.test_faults import complete_sets
@@ -197,7 +198,7 @@ def test_a_wish_to_stop_is_heard_by_each_unit(sandbox, load, world, cluster, beg
     """Those under way are finished; of three units on two workers, the third is not begun."""
     in_each_region(load, instance("web", 8))
     sandbox.fault("DescribeInstances", "hang", count=None, seconds=100)
-    run = runtime.Run(begin(configure()).loaded)
+    run = Run(begin(configure()).loaded)
     caught = []
 
     def back_up():
@@ -205,7 +206,7 @@ def test_a_wish_to_stop_is_heard_by_each_unit(sandbox, load, world, cluster, beg
             backup_instances_by_tag(executor=cluster.address)
         caught.append(raised.value)
 
-    with runtime.use(run):
+    with use(run):
         thread = threading.Thread(target=back_up)
         thread.start()
         wait_until(lambda: sandbox.calls_hanging() == 2, "two units are under way")
@@ -302,7 +303,7 @@ def test_no_credentials_are_refused_as_on_threads(sandbox, load, configure, begi
     path = configure(regions={"us-east-1": {}})
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
-    with runtime.use(begin(path)), ThreadPoolExecutor(1) as pool, pytest.raises(CredentialsError):
+    with use(begin(path)), ThreadPoolExecutor(1) as pool, pytest.raises(CredentialsError):
         backup_instances_by_tag(executor=pool)
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
         backup_instances_by_tag(executor="tcp://nowhere")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import snapback
-from snapback import runtime
 from snapback.errors import ItemsFailed
+from snapback.run import use
 from tests.sandbox.conftest import changing_calls, instance
 
 pytestmark = pytest.mark.usefixtures("sandbox")
@@ -100,7 +100,7 @@ def test_a_volume_that_has_gone_meanwhile_keeps_no_other_from_its_tags(sandbox, 
     ids = load(instance("web", 8, 8, tags=alike))
     gone = ids["web"]["volumes"]["/dev/sdf"]
     sandbox.fault("CreateTags", "error", code="InvalidVolume.NotFound", count=7)
-    with runtime.use(begin()):
+    with use(begin()):
         outcomes = snapback.update_volumes_tags()
     assert [outcome.word.text for outcome in outcomes] == ["done", "done"]
     assert tags_of(world, gone) == alike
@@ -124,7 +124,7 @@ def test_all_instances_or_those_with_another_tag(sandbox, load, fab, world):
 
 def test_the_helper_answers_or_raises(sandbox, load, begin):
     load(instance("web", 8, tags=PROD))
-    with runtime.use(begin()):
+    with use(begin()):
         (outcome,) = snapback.update_volumes_tags("us-e", dry_run=True)
         assert outcome.word.text == "would do"
         sandbox.fault("CreateTags", "error", code="Nope", status=400, message="why", count=None)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from snapback.core import retention
-from snapback.core.health import Limits
-from snapback.core.lent import Lent
+from snapback.core.leases.lease import Lent
 from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Volume
-from snapback.core.retention import Policy, Protection, Verdict
-from snapback.core.survey import Seen, survey
+from snapback.core.status.health import Limits
+from snapback.core.status.survey import Seen, survey
+from snapback.core.trim import retention
+from snapback.core.trim.retention import Policy, Protection, Verdict
 from snapback.status import Status, judge_all
 
 REGION = "us-east-1"

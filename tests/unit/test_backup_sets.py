@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from snapback.core.backup_sets import BackupSet, Choice, choose, set_with, sets_of
 from snapback.core.model import Place, Record, Snapshot
-from snapback.core.record import describe_set, parse, set_tags
+from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of
+from snapback.core.model.record import describe_set, parse, set_tags
 from tests.unit.builders import at, instance, snapshot, vol
 
 WEB = "i-0123456789abcdef0"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from snapback.core import checkup
-from snapback.core.checkup import Group, KeyFile, Level, Line
-from snapback.core.host_checkup import HostFacts, judge_host
-from snapback.core.key_checkup import KeyFacts, judge_key
-from snapback.core.local_checkup import judge_ping, programs_in
+from snapback.core.doctor import checkup
+from snapback.core.doctor.checkup import Group, KeyFile, Level, Line
+from snapback.core.doctor.host_checkup import HostFacts, judge_host
+from snapback.core.doctor.key_checkup import KeyFacts, judge_key
+from snapback.core.doctor.local_checkup import judge_ping, programs_in
+from snapback.core.doctor.permissions import Need
 from snapback.core.model import Place
-from snapback.core.permissions import Need
-from snapback.doctor_here import read_key_file
+from snapback.doctor.local import read_key_file
 from snapback.report.examinations import examination_report
 from tests.unit.builders import instance
 

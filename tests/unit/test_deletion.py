@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from snapback.core.checkup import Level
-from snapback.core.deletion import Rule, judge_bin, judge_principals, who_may_delete
+from snapback.core.doctor.checkup import Level
+from snapback.core.doctor.deletion import Rule, judge_bin, judge_principals, who_may_delete
 from snapback.core.model import Place
 
 OURS = {"Earmarking": "production", "snapback:set": "set-1"}

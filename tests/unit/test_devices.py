@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from snapback.core.devices import (
+from snapback.core.disks.devices import (
     LSBLK,
     BlockDevice,
     Layout,

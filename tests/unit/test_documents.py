@@ -16,8 +16,9 @@ import yaml
 from fabric.tasks import Task
 from invoke.parser import Parser
 
-from snapback import config, errors, trim, volume_tags
-from snapback.backed_up import outcome_planned
+from snapback import config, errors, trim
+from snapback.backup import volume_tags
+from snapback.backup.outcomes import outcome_planned
 from snapback.config import (
     Account,
     Check,
@@ -31,19 +32,19 @@ from snapback.config import (
     Temporary,
     load,
 )
-from snapback.core.backup_sets import BackupSet
-from snapback.core.dry_runs import State, Tried, Verdict, judge_task
-from snapback.core.image_plan import plan_image
-from snapback.core.lacking import ReplicationPlan, Step
+from snapback.core.backup.set_plan import Earmark, plan_set
+from snapback.core.backup.volume_tags import VolumeTags
+from snapback.core.doctor.permissions import Need
+from snapback.core.doctor.probe_results import State, Tried, Verdict, judge_task
 from snapback.core.model import Place
-from snapback.core.outcome import Outcome, Word
-from snapback.core.permissions import Need
-from snapback.core.restore_plan import Given, Maps, There, plan_instance, wanted_there
-from snapback.core.set_plan import Earmark, plan_set
-from snapback.core.trim_plan import TrimPlan
-from snapback.core.volume_tags import VolumeTags
-from snapback.replication.carrying_out import would
-from snapback.replication.legs import Replication
+from snapback.core.model.backup_sets import BackupSet
+from snapback.core.model.outcome import Outcome, Word
+from snapback.core.replication.replication_plan import ReplicationPlan, Step
+from snapback.core.restore.image_plan import plan_image
+from snapback.core.restore.restore_plan import Given, Maps, There, plan_instance, wanted_there
+from snapback.core.trim.trim_plan import TrimPlan
+from snapback.replication.execute import would
+from snapback.replication.routes import Replication
 from snapback.report.backups import backup_report
 from snapback.report.examinations import examination_report
 from snapback.report.replications import replication_report
@@ -54,7 +55,7 @@ from snapback.report.trims import trim_report
 from snapback.report.volume_tags import volume_tags_report
 from snapback.restore.common import Restoration
 from snapback.restore.instances import outcome_of
-from snapback.runtime import Run
+from snapback.run import Run
 from snapback.tasks import ns, program
 from snapback.tasks.boundary import ABANDONED
 from tests.unit.builders import an_instance, at, instance, seen, snapshot, status_of, volume

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from snapback import errors
-from snapback.core.lent import Kind, Lent
+from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Place
-from snapback.core.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome, Word
 from tests.unit.builders import snapshot, volume
 
 HERE = Place("us-east-1", "prod")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from snapback.errors import CredentialsError, Interrupted, SnapbackError, UsageError
-from snapback.fanout import Result, each, flow, refuse_if_all_refused, stream, whole
+from snapback.run.fanout import Result, each, flow, refuse_if_all_refused, stream, whole
 
 
 def test_results_come_in_the_items_order_and_failures_stop_nobody() -> None:

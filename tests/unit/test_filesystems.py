@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.btrfs import feature_options, read_btrfs
-from snapback.core.ext import read_ext
-from snapback.core.filesystems import (
+from snapback.core.disks.btrfs import feature_options, read_btrfs
+from snapback.core.disks.ext import read_ext
+from snapback.core.disks.filesystems import (
     AUTOMATIC,
     Found,
     differences,
@@ -19,7 +19,7 @@ from snapback.core.filesystems import (
     mount_options,
     read_blkid,
 )
-from snapback.core.xfs import read_xfs
+from snapback.core.disks.xfs import read_xfs
 
 UUID = "11111111-1111-4111-8111-111111111111"
 

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapback.core.lacking import ReplicationPlan, Step, plan_replication
 from snapback.core.model import Place, Snapshot
+from snapback.core.replication.replication_plan import ReplicationPlan, Step, plan_replication
 
 from .builders import snapshot, vol
 

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from snapback import fanout, logs
 from snapback.config import Logging
-from snapback.core.about import about, of_item
+from snapback.core.log_context import about, of_item
 from snapback.core.model import Place
 from snapback.core.secrets import HIDDEN
+from snapback.run import fanout, logs
 from tests.unit.builders import instance, snapshot, volume
 
 ours = logging.getLogger("snapback.test")

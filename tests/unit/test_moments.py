@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from snapback.core.moments import in_utc, read_moment
+from snapback.core.model.times import in_utc, read_moment
 
 
 @pytest.mark.parametrize(

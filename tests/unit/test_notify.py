@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from snapback import notify
 from snapback.config import Hooks, TaskHooks
-from snapback.notify import Bell, Ended, with_suffix
+from snapback.run import hooks
+from snapback.run.hooks import Bell, Ended, with_suffix
 from tests.monitor import Monitor
 
 NASTY = 'it\'s "$(touch caught)" `touch caught`;\n-rf * \\ %s €'
@@ -26,13 +26,13 @@ BADLY = Ended(
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    notify._told_of_failure.clear()
+    hooks._told_of_failure.clear()
     for name in [*os.environ]:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     yield
-    notify._told_of_failure.clear()
+    hooks._told_of_failure.clear()
     assert not Path("caught").exists()
 
 

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from snapback.core.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome, Word
 from snapback.errors import (
     ApiError,
     BrakeError,

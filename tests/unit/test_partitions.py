@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.devices import BlockDevice
-from snapback.core.partitions import Partition, node_of, read_dump, used_by
+from snapback.core.disks.devices import BlockDevice
+from snapback.core.disks.partitions import Partition, node_of, read_dump, used_by
 
 SECTOR = 512
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import snapback
-from snapback.core.permissions import (
+from snapback.core.doctor.permissions import (
     CALLS_NOTHING,
     EXTRAS,
     EXTRAS_OF,

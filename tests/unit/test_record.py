@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snapback.core import tags as our_tags
 from snapback.core.model import Consistency, Instance, Place, Record
-from snapback.core.record import (
+from snapback.core.model import tags as our_tags
+from snapback.core.model.record import (
     LONGEST_DESCRIPTION,
     consistency_of,
     describe,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapback.core import record as records
-from snapback.core import tags as our_tags
-from snapback.core.estimate import estimate
-from snapback.core.lacking import ReplicationPlan, Step, Waiting
 from snapback.core.model import Place, Snapshot
-from snapback.core.record import LONGEST_DESCRIPTION, describe, parse
+from snapback.core.model import record as records
+from snapback.core.model import tags as our_tags
+from snapback.core.model.record import LONGEST_DESCRIPTION, describe, parse
+from snapback.core.replication.estimate import estimate
+from snapback.core.replication.replication_plan import ReplicationPlan, Step, Waiting
 from tests.unit.builders import REGION, record, snapshot, vol
 
 WEST = Place("eu-west-1")

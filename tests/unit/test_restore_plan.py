@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from snapback.core import original
-from snapback.core.backup_sets import BackupSet, sets_of
-from snapback.core.image_plan import plan_image
-from snapback.core.model import Instance, Place, Snapshot, Volume
-from snapback.core.original import Disk, Original
-from snapback.core.record import describe_set, parse, set_tags
-from snapback.core.restore_plan import (
+from snapback.core.model import Instance, Place, Snapshot, Volume, original
+from snapback.core.model.backup_sets import BackupSet, sets_of
+from snapback.core.model.original import Disk, Original
+from snapback.core.model.record import describe_set, parse, set_tags
+from snapback.core.model.verdicts import Verified, write_verdict
+from snapback.core.restore.image_plan import plan_image
+from snapback.core.restore.restore_plan import (
     Given,
     InstancePlan,
     Maps,
@@ -22,10 +22,9 @@ from snapback.core.restore_plan import (
     plan_instance,
     wanted_there,
 )
-from snapback.core.restored import restored_original
-from snapback.core.verdicts import Verified, write_verdict
-from snapback.core.verify_plan import gaps
-from snapback.core.volume_plan import plan_volume
+from snapback.core.restore.restored import restored_original
+from snapback.core.restore.volume_plan import plan_volume
+from snapback.core.verify.verify_plan import gaps
 from tests.unit.builders import at, instance, snapshot, vol
 
 SDA, SDF = "/dev/sda1", "/dev/sdf"

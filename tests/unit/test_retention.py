@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from snapback.core import retention
 from snapback.core.model import Consistency, Place, Snapshot
-from snapback.core.retention import Policy, Protection
+from snapback.core.trim import retention
+from snapback.core.trim.retention import Policy, Protection
 
 from .builders import at, judged, kept, kept_instants, policy, snapshot
 

@@ -15,9 +15,9 @@ from itertools import groupby
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from snapback.core import retention
 from snapback.core.model import Consistency, Place, Record, Snapshot
-from snapback.core.retention import Policy, Protection, Verdict
+from snapback.core.trim import retention
+from snapback.core.trim.retention import Policy, Protection, Verdict
 
 from .builders import REGION, at, policy, vol
 

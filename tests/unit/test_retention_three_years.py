@@ -16,9 +16,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from snapback.core import retention
 from snapback.core.model import Consistency, Snapshot
-from snapback.core.retention import Policy
+from snapback.core.trim import retention
+from snapback.core.trim.retention import Policy
 
 from .builders import at, policy, snapshot
 

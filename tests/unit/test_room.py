@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from snapback.core.room import full, seconds_to_wait
+from snapback.core.backup.pending_limit import full, seconds_to_wait
 from tests.unit.builders import at, snapshot, vol, volume
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from snapback.core import secrets
-from snapback.core.cloud_config import cloud_config
+from snapback.core.leases.cloud_config import cloud_config
 from snapback.core.secrets import HIDDEN, keep, keep_address, keep_encoded, redact
 
 KEY = (

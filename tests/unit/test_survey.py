@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from snapback.core.health import Limits, Severity, judge
-from snapback.core.history import Standing
-from snapback.core.lent import Kind, Lent, expiry, marks
+from snapback.core.leases.lease import Kind, Lent, expiry, marks
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
-from snapback.core.outcome import Word
+from snapback.core.model.outcome import Word
+from snapback.core.status.health import Limits, Severity, judge
+from snapback.core.status.history import Standing
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
 from snapback.status import Status

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapback.core.model import Instance, Volume
-from snapback.core.tags import (
+from snapback.core.model.tags import (
     Tagging,
     clone,
     is_excluded,

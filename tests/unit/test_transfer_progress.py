@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.progress import Cost, Progress, block_size, read_progress, read_stats
+from snapback.core.replication.progress import Cost, Progress, block_size, read_progress, read_stats
 from snapback.report.progress import Lines
 from snapback.report.screen import Screen
 

@@ -11,8 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from snapback.config import Loaded, Settings
-from snapback.core.checkup import Level
-from snapback.core.dry_runs import (
+from snapback.core.doctor.checkup import Level
+from snapback.core.doctor.permission_probes import UNKNOWN, Things, Untried, trials_of
+from snapback.core.doctor.permissions import Need, needs_in
+from snapback.core.doctor.probe_results import (
     NO_DRY_RUNS,
     NOTHING_READ,
     State,
@@ -22,10 +24,8 @@ from snapback.core.dry_runs import (
     verdict_of,
 )
 from snapback.core.model import Place
-from snapback.core.permissions import Need, needs_in
-from snapback.core.trials import UNKNOWN, Things, Untried, trials_of
-from snapback.permitted import try_tasks
-from snapback.runtime import Run
+from snapback.doctor.permissions import try_tasks
+from snapback.run import Run
 from tests.sandbox.permissions import FOLDER
 
 HERE = Things(

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from snapback import executors, units
 from snapback.config import Loaded, Settings
 from snapback.core.model import Place
 from snapback.errors import ApiError, Interrupted, Refused, SnapbackError
-from snapback.executors import Cluster
-from snapback.runtime import Run
+from snapback.run import Run, units
+from snapback.run.dask import LONGEST_WITHOUT_WORKERS_S, LOOK_EVERY_S, Cluster
 
 AGAIN = "some of it may have been done: run it again"
 PLACES = [Place("eu-west-1"), Place("us-east-1"), Place("us-west-2")]
@@ -175,16 +174,16 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever(
     monkeypatch.setattr("distributed.Event", lambda name, **_: type("E", (), {"name": name}))
     now, dask = [0.0], Dask()
     cluster = Cluster(dask, clock=lambda: now[0])
-    now[0] += executors.LONGEST_WITHOUT_WORKERS_S
+    now[0] += LONGEST_WITHOUT_WORKERS_S
     cluster.refuse_if_deserted()
     dask.workers = {"tcp://1": 1}
-    now[0] += executors.LOOK_EVERY_S
+    now[0] += LOOK_EVERY_S
     cluster.refuse_if_deserted()
     dask.workers = {}
-    now[0] += executors.LONGEST_WITHOUT_WORKERS_S + 1
+    now[0] += LONGEST_WITHOUT_WORKERS_S + 1
     with pytest.raises(SnapbackError, match="no worker or scheduler: some of this may"):
         cluster.refuse_if_deserted()
-    now[0] += executors.LOOK_EVERY_S
+    now[0] += LOOK_EVERY_S
     (result,) = units.each(a_run(cluster), PLACES[:1], say, "x")
     assert "for 120 s the cluster has had no worker" in str(result.error)
     assert dask.future.cancelled()

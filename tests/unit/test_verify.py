@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from snapback.core.digest import Digest, read_digest
-from snapback.core.examination import Part, compare, in_light_of, judge
-from snapback.core.health import Limits, Severity
-from snapback.core.health import judge as judge_health
 from snapback.core.model import Place, Snapshot
-from snapback.core.retention import Protection
-from snapback.core.tags import VERDICT
-from snapback.core.trim_plan import plan_trim
-from snapback.core.verdicts import Verified, verdict_of, write_verdict
-from snapback.core.verify_plan import Sample, plan_verification, read_sample
+from snapback.core.model.digest import Digest, read_digest
+from snapback.core.model.tags import VERDICT
+from snapback.core.model.verdicts import Verified, verdict_of, write_verdict
+from snapback.core.status.health import Limits, Severity
+from snapback.core.status.health import judge as judge_health
+from snapback.core.trim.retention import Protection
+from snapback.core.trim.trim_plan import plan_trim
+from snapback.core.verify.examination import Part, compare, in_light_of, judge
+from snapback.core.verify.verify_plan import Sample, plan_verification, read_sample
 from snapback.errors import UsageError
 from snapback.report.screen import Screen
 from snapback.ssh import digest_script

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapback.core.backup.volume_tags import VolumeTags, plan_volume_tags, settings_for
 from snapback.core.model import Instance, Volume
-from snapback.core.volume_tags import VolumeTags, plan_volume_tags, settings_for
 from tests.unit.builders import an_instance, vol, volume
 
 KEYS = st.sampled_from(

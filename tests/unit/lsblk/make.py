@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snapback.core.devices import LSBLK
+from snapback.core.disks.devices import LSBLK
 
 HERE = Path(__file__).parent
 GIB = 1 << 30

@@ -1,0 +1,306 @@
+"""Consistent snapshots: the volumes' file systems are found on the host and frozen for one call.
+
+While they are frozen nothing waits. EC2's room for the snapshots is looked at before, the turn to
+call is taken before, and the call is made once; if it is refused, all is thawed, and it begins
+again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from snapback.core.backup.freeze_plan import FreezePlan, plan_freeze
+from snapback.core.backup.pending_limit import full, seconds_to_wait
+from snapback.core.disks.devices import LSBLK, layout_of, read_lsblk
+from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
+from snapback.core.model.tags import CONSISTENCY, RUN, SET
+from snapback.ec2.calls import THROTTLED
+from snapback.ec2.instances import instance_by_id
+from snapback.ec2.snapshots import TOO_SOON, create_surely, look_for, read, snapshots_of
+from snapback.ec2.tags import create_tags
+from snapback.ec2.volumes import volume_by_id
+from snapback.errors import ApiError, HostError, LeftFrozen, LostAnswer, SnapbackError, VolumesBusy
+from snapback.run import Run
+from snapback.ssh.freeze import SYNC_TIMEOUT_S, Hold, Terms, by_hand, frozen
+from snapback.ssh.host import Host
+
+log = logging.getLogger(__name__)
+
+MOST_FREEZES = 4
+
+
+@dataclass(frozen=True)
+class Order:
+    """Snapshots that one call makes.
+
+    :ivar volumes: of which; all at this place.
+    :ivar set_id: the tag that this call gives them, and no other call.
+    :ivar action: the API operation.
+    :ivar make: makes the call with a client, and answers what EC2 answers.
+    """
+
+    place: Place
+    volumes: Collection[Volume]
+    set_id: str
+    action: str
+    make: Callable[[Any], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Still:
+    """Snapshots of a host that was held still for them, or was meant to be.
+
+    :ivar snapshots: each with the consistency that is true of it.
+    :ivar problems: what is less than asked, in words.
+    :ivar error: what went wrong besides.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    problems: tuple[str, ...] = ()
+    error: SnapbackError | None = None
+
+
+def terms_of(run: Run, instance: Instance) -> Terms:
+    """Answer on what terms an instance's file systems are frozen."""
+    settings, freeze = (
+        run.settings.for_host(instance.place.region, instance.tags),
+        run.settings.freeze,
+    )
+    return Terms(
+        limit_s=freeze.freeze_timeout_s,
+        pre_freeze=settings.pre_freeze or "",
+        post_thaw=settings.post_thaw or "",
+        hook_timeout_s=freeze.hook_timeout_s,
+    )
+
+
+def look(run: Run, host: Host, instance: Instance, volumes: Collection[Volume]) -> FreezePlan:
+    """Answer what is frozen on a host for the snapshots of some of its volumes. Changes nothing.
+
+    :raises HostError: it can't be told.
+    """
+    sizes_gib = {volume.volume_id: volume.size_gib for volume in volumes}
+    try:
+        blocks = read_lsblk(host.sudo(LSBLK).stdout)
+    except ValueError as error:
+        raise HostError(host.name, host.region, str(error), "see what lsblk says there") from error
+    layouts = layout_of(instance.devices, blocks, sizes_gib)
+    wanted = {volume_id: layouts[volume_id] for volume_id in sizes_gib if volume_id in layouts}
+    return plan_freeze(wanted, freeze_root=run.settings.freeze.freeze_root)
+
+
+def foresee(run: Run, instance: Instance, volumes: Collection[Volume]) -> tuple[FreezePlan, Terms]:
+    """Log in, and answer what would be frozen on what terms. Changes nothing.
+
+    :raises HostError: it can't be told.
+    """
+    with run.host(instance) as host:
+        return look(run, host, instance, volumes), terms_of(run, instance)
+
+
+def take(run: Run, order: Order, instance: Instance | None, *, consistent: bool) -> Still:
+    """Take snapshots, as consistent as can be where that is asked for.
+
+    :param instance: to which the volumes are attached, if any.
+    :raises VolumesBusy: EC2 has no room for them.
+    :raises HostError: they can't be consistent, and ``require_consistent``; nothing was taken.
+    :raises SnapbackError: nothing was taken.
+    """
+    if not consistent:
+        return Still(tuple(_create(run, order)))
+    if instance is None or instance.state == "stopped":
+        return _take_at_rest(run, order, instance)
+    try:
+        return _take_frozen(run, order, instance)
+    except HostError as error:
+        if run.settings.freeze.require_consistent:
+            raise
+        log.warning("%s: crash-consistent: %s", instance.instance_id, error)
+        return Still(tuple(_create(run, order)), (f"crash-consistent: {error}",))
+
+
+def wanted(run: Run, instance: Instance | None, consistent: bool) -> bool:
+    """Answer whether an instance's snapshots are to be consistent; an override decides first."""
+    if instance is None:
+        return consistent
+    override = run.settings.for_host(instance.place.region, instance.tags).consistent
+    return consistent if override is None else override
+
+
+def _create(run: Run, order: Order) -> list[Snapshot]:
+    conn = run.conn(order.place)
+    return create_surely(
+        conn,
+        order.place,
+        order.set_id,
+        len(order.volumes),
+        lambda: order.make(conn),
+        run.patience,
+        also=_of_this_run(run, order) if run.once else None,
+    )
+
+
+def _of_this_run(run: Run, order: Order) -> dict[str, list[str]]:
+    """Answer the filters for what this run has taken of an order's volumes."""
+    return {
+        f"tag:{RUN}": [run.run_id],
+        "volume-id": [volume.volume_id for volume in order.volumes],
+        "status": ["pending", "completed"],
+    }
+
+
+def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
+    """Take snapshots of volumes in nobody's use, and see that they were so the whole time."""
+    still = Still(tuple(_create(run, order)))
+    conn = run.conn(order.place)
+    if instance is None:
+        volumes = [volume_by_id(conn, order.place, one.volume_id) for one in order.volumes]
+        at_rest = not any(volume.instance_id for volume in volumes)
+        consistency = Consistency.FILESYSTEM
+    else:
+        now = instance_by_id(conn, order.place, instance.instance_id)
+        at_rest = now.state == "stopped" and now.launched_at == instance.launched_at
+        consistency = Consistency.STOPPED
+    if not at_rest:
+        return replace(still, problems=("crash-consistent: it was started or attached meanwhile",))
+    return _called(run, still, lambda _: consistency)
+
+
+def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
+    """Take snapshots of a running instance's volumes while their file systems are frozen.
+
+    Each is made as ``crash``, and called better only after the host's good answer to the thaw.
+
+    :raises HostError: they can't be frozen; nothing was taken.
+    :raises VolumesBusy: EC2 has no room for them; nothing was frozen.
+    :raises LeftFrozen: one may be left frozen, and nothing was taken.
+    :raises ApiError: EC2 refuses; all is thawed.
+    """
+    with run.freeze_slots, run.host(instance) as host:
+        plan = look(run, host, instance, order.volumes)
+        terms = terms_of(run, instance)
+        if plan.shortcomings and run.settings.freeze.require_consistent:
+            reason = f"not consistent: {'; '.join(plan.shortcomings)}"
+            raise HostError(host.name, host.region, reason, "or take back require_consistent")
+        shot = _Shot()
+        for attempt in range(1, MOST_FREEZES + 1):
+            if before := _wait_for_room(run, order):
+                return found_again(before, consistent=True)
+            shot = _shoot(run, host, plan, terms, order, answer_lost=shot.answer_lost)
+            if not shot.may_be_repeated or attempt == MOST_FREEZES:
+                break
+            log.info("%s: to be frozen once more: %s", host.name, shot.refusal)
+        return _judge(run, host, plan, terms, shot)
+
+
+def found_again(snapshots: Collection[Snapshot], *, consistent: bool) -> Still:
+    """Answer what a process of this run has taken that was lost; nobody can judge them any more."""
+    less = consistent and any(one.consistency is Consistency.CRASH for one in snapshots)
+    lost = "crash-consistent, as far as is known: the process that took it was lost"
+    return Still(tuple(snapshots), (lost,) if less else ())
+
+
+def _wait_for_room(run: Run, order: Order) -> list[Snapshot]:
+    """Wait until EC2 takes snapshots of these volumes again, before anything is frozen.
+
+    :returns: those that a process of this run has taken that was lost: they are not taken again.
+    :raises VolumesBusy: they have too many pending ones.
+
+    Source: DescribeSnapshots.
+    """
+    place = order.place
+    found = snapshots_of(run.conn(place), place, [v.volume_id for v in order.volumes])
+    mine = [s for s in found if s.tags.get(RUN) == run.run_id and s.state != "error"]
+    if run.once and mine:
+        return mine
+    if too_many := full(order.volumes, found):
+        raise VolumesBusy(order.volumes, too_many)
+    run.pause(seconds_to_wait(found, run.now(place)))
+    return []
+
+
+@dataclass
+class _Shot:
+    """One freeze with one call in it.
+
+    :ivar answer_lost: whether the answer to this call was lost, or to one before it.
+    """
+
+    taken: list[Snapshot] = field(default_factory=list)
+    refusal: ApiError | None = None
+    hold: Hold = field(default_factory=lambda: Hold(()))
+    answer_lost: bool = False
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether the call had no effect, and may have one the next time."""
+        if self.taken or self.refusal is None or self.hold.left_frozen:
+            return False
+        return isinstance(self.refusal, LostAnswer) or self.refusal.code in {TOO_SOON, *THROTTLED}
+
+
+def _shoot(
+    run: Run, host: Host, plan: FreezePlan, terms: Terms, order: Order, *, answer_lost: bool
+) -> _Shot:
+    place = order.place
+    conn = run.conn_at_once(place, terms.limit_s)
+    if plan.to_sync:
+        host.sudo(["sync", "-f", "--", *plan.to_sync], timeout_s=SYNC_TIMEOUT_S)
+    shot = _Shot(answer_lost=answer_lost)
+    with (
+        run.turn(place, order.action),
+        frozen(host, plan.mount_points, terms, alarm=run.progress.alarm, sleep=run.sleep) as hold,
+    ):
+        try:
+            shot.taken = [read(place, said) for said in order.make(conn)]
+        except ApiError as error:
+            shot.refusal = error
+    shot.hold = hold
+    shot.answer_lost = shot.answer_lost or isinstance(shot.refusal, LostAnswer)
+    if shot.refusal and shot.answer_lost:
+        marks = {SET: order.set_id}
+        shot.taken = look_for(run.conn(place), place, marks, len(order.volumes), run.patience)
+    return shot
+
+
+def _judge(run: Run, host: Host, plan: FreezePlan, terms: Terms, shot: _Shot) -> Still:
+    """Answer what the snapshots are worth, and call them so.
+
+    :raises LeftFrozen: nothing was taken, and a file system may be left frozen.
+    :raises ApiError: nothing was taken.
+    """
+    hold = shot.hold
+    left = LeftFrozen(by_hand(host.name, hold.left_frozen)) if hold.left_frozen else None
+    if not shot.taken:
+        assert shot.refusal is not None
+        raise left or shot.refusal
+    held = hold.held and not shot.refusal
+    application = bool(terms.pre_freeze) and not hold.pre_problem
+    problems = [*plan.shortcomings, hold.pre_problem, hold.post_problem]
+    if shot.refusal:
+        problems.append("EC2's answer was lost while they were frozen: crash-consistent")
+    elif not held:
+        problems.append(f"crash-consistent: {hold.reason}")
+    error: SnapbackError | None = left
+    if not held and not left and run.settings.freeze.require_consistent:
+        error = SnapbackError(f"taken, but not consistent as required: {hold.reason}")
+    still = Still(tuple(shot.taken), tuple(filter(None, problems)), error)
+    return _called(
+        run, still, lambda volume_id: plan.verdict(volume_id, held=held, application=application)
+    )
+
+
+def _called(run: Run, still: Still, verdict: Callable[[str], Consistency]) -> Still:
+    """Have the tags of snapshots say how consistent they are. Source: CreateTags."""
+    judged = [replace(one, consistency=verdict(one.volume_id)) for one in still.snapshots]
+    try:
+        for consistency in {one.consistency for one in judged} - {Consistency.CRASH}:
+            ids = [one.snapshot_id for one in judged if one.consistency is consistency]
+            create_tags(run.conn(judged[0].place), ids, {CONSISTENCY: consistency.name.lower()})
+    except SnapbackError as error:
+        failed = SnapbackError(f"consistent, but not called so by their tags: {error}")
+        return replace(still, error=still.error or failed)
+    return replace(still, snapshots=tuple(judged))

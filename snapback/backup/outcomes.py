@@ -1,0 +1,119 @@
+"""What became of each instance that was to be backed up, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from sys import intern
+
+from snapback.backup.capture import Taken
+from snapback.core.backup.freeze_plan import FreezePlan
+from snapback.core.backup.set_plan import SetPlan
+from snapback.core.model import Instance, Place
+from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.errors import SnapbackError, VolumesBusy, in_the_way
+from snapback.ssh.freeze import Terms
+
+
+def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) -> Outcome:
+    """Answer what became of an instance.
+
+    :param taken: what was taken of it, if anything.
+    :param error: why nothing was.
+    """
+    snapshots = taken.snapshots if taken else ()
+    error = error or (taken.error if taken else None)
+    busy = error.full if isinstance(error, VolumesBusy) else taken.busy if taken else {}
+    if error:
+        word, explanation = word_for(error), str(error)
+    elif not plan.volumes:
+        word, explanation = _nothing_to_take(plan)
+    elif taken and taken.busy:
+        word, explanation = Word.BUSY, f"without {in_the_way(taken.busy)}"
+    elif taken and taken.shortfall:
+        word, explanation = Word.PARTIAL, taken.shortfall
+    elif taken and taken.problems:
+        word, explanation = Word.LESS_CONSISTENT, "; ".join(taken.problems)
+    else:
+        word, explanation = Word.DONE, _left_out(plan)
+    return Outcome(
+        subject=plan.instance.instance_id,
+        word=word,
+        explanation=explanation,
+        place=plan.instance.place,
+        facts={
+            "instance": plan.instance.instance_id,
+            "name": plan.instance.name,
+            "region": plan.instance.place.region,
+            "volumes": [volume.volume_id for volume in plan.volumes],
+            "snapshots": [snapshot.snapshot_id for snapshot in snapshots],
+            "consistency": [intern(s.consistency.name.lower()) for s in snapshots],
+            "busy": [
+                {"volume": volume, "snapshot": s.snapshot_id, "progress": s.progress}
+                for volume, s in busy.items()
+            ],
+        },
+    )
+
+
+def outcome_planned(
+    plan: SetPlan, foreseen: tuple[FreezePlan, Terms] | None, error: SnapbackError | None
+) -> Outcome:
+    """Answer what would become of an instance.
+
+    :param foreseen: what would be frozen, and on what terms.
+    :param error: why that can't be told.
+    """
+    outcome = outcome_of(plan, None, None)
+    if not plan.volumes:
+        return outcome
+    taken = ", ".join(volume.volume_id for volume in plan.volumes)
+    said = [f"take {taken}", _left_out(plan)]
+    word, facts = Word.WOULD, outcome.facts
+    if error:
+        word = Word.LESS_CONSISTENT
+        said.append(f"not consistent: {error}")
+    elif foreseen:
+        freeze, terms = foreseen
+        word = Word.LESS_CONSISTENT if freeze.shortcomings else Word.WOULD
+        said += [*_frozen(freeze, terms), *freeze.shortcomings]
+        facts = {**facts, "freeze": list(freeze.mount_points)}
+    explanation = "; ".join(filter(None, said))
+    return replace(outcome, word=word, explanation=explanation, facts=facts)
+
+
+def _frozen(freeze: FreezePlan, terms: Terms) -> list[str]:
+    """Answer what would be done on the host, in its order."""
+    paths = ", ".join(freeze.mount_points)
+    return [
+        f"run {terms.pre_freeze!r}" if terms.pre_freeze else "",
+        f"freeze {paths}" if paths else "nothing to freeze",
+        f"run {terms.post_thaw!r}" if terms.post_thaw else "",
+    ]
+
+
+def _left_out(plan: SetPlan) -> str:
+    excluded = ", ".join(volume.volume_id for volume in plan.excluded)
+    return f"left out by its tag: {excluded}" if excluded else ""
+
+
+def _nothing_to_take(plan: SetPlan) -> tuple[Word, str]:
+    if plan.excluded:
+        return Word.EXCLUDED, _left_out(plan)
+    return Word.NO_VOLUMES, "it has no EBS volumes"
+
+
+def outcome_unplanned(instance: Instance, error: SnapbackError | None) -> Outcome:
+    """Answer that nothing was taken of an instance, since its volumes could not be read."""
+    failed = outcome_failed(instance.place, error or SnapbackError("no reason"))
+    facts = {"instance": instance.instance_id, "name": instance.name}
+    return replace(failed, subject=instance.instance_id, facts=facts)
+
+
+def outcome_failed(place: Place, error: SnapbackError) -> Outcome:
+    """Answer that nothing became of a place."""
+    return Outcome(
+        subject=str(place),
+        word=word_for(error),
+        explanation=str(error),
+        place=place,
+    )

@@ -1,0 +1,1 @@
+"""Decide how instances are backed up: the sets, what is frozen, EC2's limits, the tags. Pure."""

@@ -1,0 +1,165 @@
+"""What one CreateSnapshots call for an instance will be: decided here, shown or done elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from snapback.core.model import Consistency, Instance, Record, Volume, original, record
+from snapback.core.model import tags as our_tags
+
+
+@dataclass(frozen=True)
+class Earmark:
+    """The names of the tags that steer backups.
+
+    :ivar exclude_tag: a volume that has it is left out.
+    :ivar first: the tags cloned first where not all find room.
+    """
+
+    exclude_tag: str
+    first: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetPlan:
+    """What will be taken of an instance, and how it will be tagged.
+
+    :ivar volumes: those whose snapshots are taken.
+    :ivar excluded: those left out, by their exclusion tag.
+    :ivar busy: those left out, since EC2 has no room for one more snapshot of them now.
+    """
+
+    instance: Instance
+    volumes: tuple[Volume, ...]
+    excluded: tuple[Volume, ...]
+    set_id: str
+    tagging: our_tags.Tagging
+    busy: tuple[Volume, ...] = ()
+
+    @property
+    def devices(self) -> dict[str, str]:
+        """Device name -> volume id, of the volumes taken."""
+        taken = {volume.volume_id for volume in self.volumes}
+        return {
+            device: volume for device, volume in self.instance.devices.items() if volume in taken
+        }
+
+    @property
+    def exclude_boot(self) -> bool:
+        """Whether the root volume is left out."""
+        return self.instance.root_volume_id in {volume.volume_id for volume in self.excluded}
+
+    @property
+    def exclude_data(self) -> list[str]:
+        """The data volumes left out. (Naming the root among them fails.)"""
+        root = self.instance.root_volume_id
+        left_out = (*self.excluded, *self.busy)
+        return sorted(volume.volume_id for volume in left_out if volume.volume_id != root)
+
+    def description(self, taken_at: datetime) -> str:
+        """The one description of all members."""
+        return record.describe_set(self.instance, taken_at)
+
+
+def new_set_id() -> str:
+    """Answer an id that no other set has."""
+    return f"set-{secrets.token_hex(9)[:17]}"
+
+
+def plan_set(
+    instance: Instance, volumes: Mapping[str, Volume], earmark: Earmark, run_id: str
+) -> SetPlan:
+    """Decide what is taken of an instance.
+
+    :param volumes: its volumes, by id. One attached but not among them (it has come since they were
+        read) is taken as if it had no tags.
+    """
+    attached = [
+        volumes.get(volume_id) or Volume(place=instance.place, volume_id=volume_id)
+        for volume_id in instance.devices.values()
+    ]
+    excluded = tuple(v for v in attached if our_tags.is_excluded(v.tags, earmark.exclude_tag))
+    taken = tuple(volume for volume in attached if volume not in excluded)
+    set_id = new_set_id()
+    devices = {d: v for d, v in instance.devices.items() if v in {t.volume_id for t in taken}}
+    ours = {
+        **record.set_tags(instance, set_id, devices, taken),
+        our_tags.RUN: run_id,
+        our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
+    }
+    tagging = our_tags.Tagging(False, ours)
+    if taken:
+        tagging = our_tags.plan_tagging(
+            instance, taken, ours, first=earmark.first, exclude_tag=earmark.exclude_tag
+        )
+    return SetPlan(
+        instance=instance, volumes=taken, excluded=excluded, set_id=set_id, tagging=tagging
+    )
+
+
+def renewed(plan: SetPlan) -> SetPlan:
+    """Answer the plan for taking the same once more: another set."""
+    set_id = new_set_id()
+    in_call = {**plan.tagging.in_call, our_tags.SET: set_id}
+    return replace(plan, set_id=set_id, tagging=replace(plan.tagging, in_call=in_call))
+
+
+def without(plan: SetPlan, busy: Collection[str]) -> SetPlan | None:
+    """Answer the plan for taking the same without some data volumes, marked as partial.
+
+    :param busy: the ids of the volumes to leave out.
+    :returns: ``None`` where that can't be: nothing would be left, or the root left out.
+    """
+    rest = tuple(volume for volume in plan.volumes if volume.volume_id not in busy)
+    left_out = tuple(volume for volume in plan.volumes if volume.volume_id in busy)
+    if not rest or plan.instance.root_volume_id in busy:
+        return None
+    smaller = replace(renewed(plan), volumes=rest, busy=(*plan.busy, *left_out))
+    in_call = {
+        **our_tags.without_long(our_tags.DEVICES, smaller.tagging.in_call),
+        **our_tags.write_long(our_tags.DEVICES, smaller.devices),
+        **our_tags.write_partial(volume.volume_id for volume in smaller.busy),
+    }
+    return replace(smaller, tagging=replace(smaller.tagging, in_call=in_call))
+
+
+def tags_of_one(
+    volume: Volume, instance: Instance | None, earmark: Earmark, run_id: str
+) -> dict[str, str]:
+    """Answer the tags that the snapshot of one volume gets by default."""
+    ours = own_tags_of_one(volume, instance, run_id)
+    cloned = our_tags.clone(
+        instance.tags if instance else {},
+        volume.tags,
+        ours=len(ours),
+        first=earmark.first,
+        exclude_tag=earmark.exclude_tag,
+    )
+    return {**cloned, **ours}
+
+
+def own_tags_of_one(volume: Volume, instance: Instance | None, run_id: str) -> dict[str, str]:
+    """Answer the tags of ours on the snapshot of one volume: it is a set of one."""
+    return {
+        our_tags.SET: new_set_id(),
+        **original.write(instance, {volume.device_name: volume.volume_id}, [volume]),
+        our_tags.RUN: run_id,
+        our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
+    }
+
+
+def record_of_one(volume: Volume, instance: Instance | None, taken_at: datetime) -> Record:
+    """Answer the record of a snapshot of one volume."""
+    return Record(
+        region=volume.place.region,
+        volume=volume.volume_id,
+        taken_at=taken_at,
+        device=volume.device_name,
+        instance=instance.instance_id if instance else "",
+        instance_type=instance.instance_type if instance else "",
+        architecture=instance.architecture if instance else "",
+        root_device_name=instance.root_device_name if instance else "",
+    )

@@ -1,0 +1,1 @@
+"""Temporary things: their tags and expiry, what a sweep deletes, their cloud-init data. Pure."""

@@ -1,0 +1,71 @@
+"""The verdict of a verification, as the tag ``snapback:verified`` of a snapshot says it.
+
+``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
+one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
+without its key, as LUKS: it can be read, and that is all that is known.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from snapback.core.model import Tags
+from snapback.core.model import tags as our_tags
+from snapback.core.model.digest import Digest, read_digest
+
+GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
+
+_VERDICT = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?(?: (.*))?\Z",
+    re.ASCII | re.DOTALL,
+)
+_UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What a verification has found.
+
+    :ivar word: ``good``, ``opaque`` or ``corrupt``.
+    :ivar evidence: what was seen, in words.
+    :ivar digest: of all that it holds, where one was ever asked for.
+    """
+
+    at: datetime
+    word: str
+    evidence: str = ""
+    digest: Digest | None = None
+
+    @property
+    def is_corrupt(self) -> bool:
+        """Whether something was wrong with it."""
+        return self.word == CORRUPT
+
+
+def write_verdict(verdict: Verified) -> dict[str, str]:
+    """Answer the tag that says a verdict, in characters that every tag may hold."""
+    words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
+    words += [f"digest={verdict.digest}"] if verdict.digest else []
+    text = " ".join([*words, _UNWANTED.sub(" ", verdict.evidence)]).strip()
+    return {our_tags.VERDICT: text[: our_tags.LONGEST_VALUE]}
+
+
+def verdict_of(tags: Tags) -> Verified | None:
+    """Answer the verdict that a snapshot's tags say; ``None``: it was never verified."""
+    found = _VERDICT.match(tags.get(our_tags.VERDICT, ""))
+    if not found:
+        return None
+    try:
+        at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    digest = read_digest(found[3] or "")
+    return Verified(at=at, word=found[2], evidence=found[4] or "", digest=digest)
+
+
+def is_corrupt(tags: Tags) -> bool:
+    """Tell whether a snapshot was found corrupt when it was verified last."""
+    verdict = verdict_of(tags)
+    return verdict is not None and verdict.is_corrupt

@@ -1,0 +1,1 @@
+"""Decide what a destination lacks; estimate and read the progress of transfers. Pure."""

@@ -1,0 +1,1 @@
+"""Decide how volumes, images and instances are restored from snapshots. Pure."""

@@ -1,0 +1,95 @@
+"""What the AMI of a set is: decided here, with reasons; shown or done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from snapback.core.model import Place, Snapshot, original
+from snapback.core.model.backup_sets import BackupSet
+from snapback.core.model.original import Disk, Original
+from snapback.core.model.times import in_utc
+from snapback.core.replication.replication_plan import record_of
+from snapback.core.restore.restored import USUAL_DISK, restored_tags
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A volume of an image.
+
+    :ivar ends_with_instance: whether it is deleted when the instance is terminated.
+    """
+
+    device_name: str
+    snapshot: Snapshot
+    disk: Disk
+    ends_with_instance: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePlan:
+    """An AMI that is to be registered."""
+
+    source: BackupSet
+    place: Place
+    description: str
+    architecture: str
+    root_device_name: str
+    virtualization_type: str
+    boot_mode: str
+    ena_support: bool
+    sriov_net_support: str
+    volumes: tuple[Mapped, ...]
+    tags: Mapping[str, str]
+    reasons: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
+    """Decide what the AMI of a set is."""
+    lead = source.root or source.members[0]
+    record, told = record_of(lead), original.read(lead.tags)
+    reasons, problems = [], []
+    if source.missing and source.root:
+        reasons.append(f"without what is missing: {source.shortcoming}")
+    if not source.root:
+        problems.append(f"the root volume is missing: {source.shortcoming or 'no record of it'}")
+    if told.platform == "windows":
+        problems.append("it runs Windows, of which EC2 lets nobody register an AMI from snapshots")
+    if not told.told:
+        reasons.append("how it was made isn't recorded: taken for HVM with ENA")
+    if not record.architecture:
+        reasons.append("the architecture isn't recorded: taken for x86_64")
+    bootable = told.boot_mode in ("legacy-bios", "uefi", "uefi-preferred")
+    return ImagePlan(
+        source=source,
+        place=source.place,
+        description=f"{source.instance_id} as of {in_utc(source.taken_at)} from {source.name}",
+        architecture=record.architecture or "x86_64",
+        root_device_name=record.root_device_name,
+        virtualization_type=told.virtualization_type or "hvm",
+        boot_mode=told.boot_mode if bootable else "",
+        ena_support=told.ena_support or not told.told,
+        sriov_net_support=told.sriov_net_support,
+        volumes=tuple(
+            _mapped(member, told, record.root_device_name)
+            for member in source.members
+            if record_of(member).device
+        ),
+        tags=restored_tags(lead, first, source),
+        reasons=tuple(reasons),
+        problems=tuple(problems),
+    )
+
+
+def _mapped(member: Snapshot, told: Original, root: str) -> Mapped:
+    device = record_of(member).device
+    own = original.read(member.tags)
+    disk = told.disk(device) if told.disk(device).volume_type else own.disk(device)
+    ends = told.delete_on_termination
+    return Mapped(
+        device_name=device,
+        snapshot=member,
+        disk=disk if disk.volume_type else USUAL_DISK,
+        ends_with_instance=device == root if ends is None else device in ends,
+    )

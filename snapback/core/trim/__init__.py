@@ -1,0 +1,1 @@
+"""Decide which snapshots are kept and which are deleted, with reasons. Pure."""

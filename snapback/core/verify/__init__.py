@@ -1,0 +1,1 @@
+"""Decide which snapshots are verified; turn what an examination found into a verdict. Pure."""

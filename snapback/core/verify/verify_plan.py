@@ -1,0 +1,119 @@
+"""Which snapshots of a region are verified: decided here, shown or done elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from snapback.core.model import Place, Snapshot
+from snapback.core.model.backup_sets import NO_ROOT, BackupSet, sets_of
+from snapback.core.model.verdicts import verdict_of
+from snapback.core.replication.replication_plan import record_of
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+_SAMPLE = re.compile(r"(\d+(?:\.\d+)?)(%?)\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many are verified: so many, or so many percent, at least one."""
+
+    number: float
+    is_percent: bool = False
+
+    def of(self, total: int) -> int:
+        """Answer how many that are."""
+        wanted = -(-total * self.number // 100) if self.is_percent else self.number
+        return min(total, max(1, int(wanted))) if total else 0
+
+
+ALL = Sample(100, is_percent=True)
+
+
+def read_sample(text: str) -> Sample:
+    """Answer what ``5%`` or ``20`` means.
+
+    :raises ValueError: it means nothing.
+    """
+    found = _SAMPLE.match(str(text).strip())
+    percent = bool(found and found[2])
+    if not found or float(found[1]) <= 0 or (percent and float(found[1]) > 100):
+        raise ValueError(f"--sample: expected a percentage like 5%, or a number, got {text!r}")
+    if not percent and not found[1].isdigit():
+        raise ValueError(f"--sample: expected a whole number, got {text!r}")
+    return Sample(float(found[1]), percent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyPlan:
+    """What is verified at a place.
+
+    :ivar chosen: in the order in which it is begun.
+    :ivar total: how many there are to choose from.
+    :ivar gaps: sets, each with a member among those chosen, from which a volume is missing.
+    """
+
+    place: Place
+    chosen: tuple[Snapshot, ...]
+    total: int
+    gaps: tuple[BackupSet, ...] = ()
+
+    @property
+    def size_gib(self) -> int:
+        """The size of all that is chosen."""
+        return sum(snapshot.size_gib for snapshot in self.chosen)
+
+
+def plan_verification(
+    place: Place, snapshots: Iterable[Snapshot], sample: Sample, *, replicas: bool
+) -> VerifyPlan:
+    """Decide which snapshots are verified: those first whose last verification is longest ago.
+
+    Of those never verified the newest data come first.
+
+    :param snapshots: all at the place.
+    :param replicas: whether replicas are, or only what was taken there.
+    """
+    everything = [snapshot for snapshot in snapshots if snapshot.record]
+    fit = [
+        snapshot
+        for snapshot in everything
+        if snapshot.state == "completed"
+        and snapshot.storage_tier != "archive"
+        and (replicas or record_of(snapshot).region == place.region)
+    ]
+    fit.sort(key=_order)
+    chosen = fit[: sample.of(len(fit))]
+    return VerifyPlan(
+        place=place,
+        chosen=tuple(chosen),
+        total=len(fit),
+        gaps=tuple(gaps(everything, chosen)),
+    )
+
+
+def _order(snapshot: Snapshot) -> tuple[datetime, float, str]:
+    verdict = verdict_of(snapshot.tags)
+    taken_at = record_of(snapshot).taken_at
+    return verdict.at if verdict else NEVER, -taken_at.timestamp(), snapshot.snapshot_id
+
+
+def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[BackupSet]:
+    """Answer the sets of some snapshots from which a volume is missing for good.
+
+    What is still pending isn't missing, nor is a root volume that backups leave out by its tag.
+    """
+    found: dict[str, BackupSet] = {}
+    ids = {snapshot.snapshot_id for snapshot in chosen}
+    for instance_id in sorted({record_of(s).instance for s in chosen} - {""}):
+        for one in sets_of(everything, instance_id):
+            lacking = [
+                volume
+                for volume, why in one.missing.items()
+                if why.startswith("no snapshot of") and volume != NO_ROOT
+            ]
+            if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
+                found[one.set_id] = one
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Find our snapshots, see which are in flight, and log every deletion."""

@@ -1,0 +1,310 @@
+"""Verifying: that snapshots can be restored is proved on volumes made of them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+
+from snapback.core.model import Place, Snapshot
+from snapback.core.model.backup_sets import BackupSet, unusable
+from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.model.verdicts import CORRUPT, OPAQUE, Verified, verdict_of, write_verdict
+from snapback.core.replication.replication_plan import record_of
+from snapback.core.verify.examination import compare, in_light_of, judge
+from snapback.core.verify.verify_plan import (
+    ALL,
+    Sample,
+    VerifyPlan,
+    gaps,
+    plan_verification,
+    read_sample,
+)
+from snapback.ec2.tags import create_tags
+from snapback.ec2.temporary import VolumeWish
+from snapback.errors import LeftBehind, SnapbackError, UsageError
+from snapback.run import Run, current, fanout
+from snapback.run.fanout import Result, or_raise
+from snapback.snapshots.catalog import all_snapshots, snapshots_of_instance
+from snapback.snapshots.search import snapshot_by_id
+from snapback.ssh.examining import Command, examine
+from snapback.verify.copies import Elsewhere, copies_elsewhere
+from snapback.workers import Helper, helper
+
+log = logging.getLogger(__name__)
+
+PURPOSE = "verify"
+_WORDS = {CORRUPT: Word.CORRUPT, OPAQUE: Word.OPAQUE}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verification: its plans, and what became of every snapshot in them.
+
+    :ivar outcomes: in a dry run, what would become of them.
+    """
+
+    plans: tuple[VerifyPlan, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+def verify_snapshot(
+    snapshot_id: str,
+    region_name: str | None = None,
+    digest: bool = False,
+    account: str | None = None,
+) -> Verification:
+    """Prove that a snapshot can be restored; its tag ``snapback:verified`` tells the verdict.
+
+    On a temporary instance its file systems are checked, mounted read-only and counted, on a volume
+    made of it, and the configured ``verify_command`` is run there. That a member is missing from
+    its set is a failure, too.
+
+    :param region_name: where it lies; may be contracted; ``None``: looked for.
+    :param digest: also read all of it, for a digest that is kept with the verdict, and compare that
+        with those of its replicas, or of its source: one that differs is corrupt.
+    :param account: the account's name in the configuration; ``None``: looked for in all of them.
+    :raises UsageError: there is no such snapshot, or it isn't completed; or replicas are without
+        some files, as configured, and can't be equal.
+    :raises ItemsFailed: it is corrupt, or could not be verified; its ``outcomes`` say why.
+
+    Source: DescribeSnapshots, CreateTags, and what a temporary instance takes.
+    """
+    return or_raise(verify_one(current().only(account), snapshot_id, region_name, digest=digest))
+
+
+def verify_region(
+    region_name: str,
+    sample: str | None = None,
+    replicas: bool = False,
+    digest: bool = False,
+    account: str | None = None,
+) -> Verification:
+    """Prove of the snapshots in a region, or of some, that they can be restored.
+
+    :param sample: how many: ``"5%"`` or ``"20"``, those first whose last verification is longest
+        ago; ``None``: all.
+    :param replicas: also replicas of other regions' snapshots.
+    :param digest: as for :func:`verify_snapshot`.
+    :param account: the account's name in the configuration; ``None``: all of them.
+    :raises ItemsFailed: not all is well; its ``outcomes`` say what became of each.
+
+    Source: as :func:`verify_snapshot`.
+    """
+    return or_raise(
+        verify_all(current().only(account), region_name, sample_of(sample), replicas, digest=digest)
+    )
+
+
+def sample_of(text: str | None) -> Sample:
+    """Answer what ``--sample`` means.
+
+    :raises UsageError: it means nothing.
+    """
+    try:
+        return read_sample(text) if text is not None else ALL
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def verify_one(
+    run: Run,
+    snapshot_id: str,
+    region_name: str | None = None,
+    dry_run: bool = False,
+    *,
+    digest: bool = False,
+) -> Verification:
+    """Verify one snapshot; see :func:`verify_snapshot`."""
+    _demand_comparable(run, digest=digest)
+    snapshot = snapshot_by_id(run, region_name, snapshot_id)
+    if why := unusable(snapshot):
+        raise UsageError(f"{snapshot_id} {why}")
+    place, instance_id = snapshot.place, record_of(snapshot).instance
+    around = snapshots_of_instance(run, place, instance_id) if instance_id else []
+    plan = VerifyPlan(
+        place=place, chosen=(snapshot,), total=1, gaps=tuple(gaps(around, [snapshot]))
+    )
+    return Verification((plan,), tuple(_carry_out(run, plan, dry_run, digest=digest)))
+
+
+def verify_all(
+    run: Run,
+    region_name: str,
+    sample: Sample,
+    replicas: bool,
+    dry_run: bool = False,
+    *,
+    digest: bool = False,
+) -> Verification:
+    """Verify a region; see :func:`verify_region`."""
+    _demand_comparable(run, digest=digest)
+    places = run.places(region_name)
+    results = fanout.each(
+        places,
+        lambda place: plan_verification(
+            place, all_snapshots(run, place), sample, replicas=replicas
+        ),
+        stop=run.stop,
+    )
+    fanout.refuse_if_all_refused(results)
+    plans = [result.value for result in results if result.value]
+    outcomes = [_unread(result.item, result.error) for result in results if result.error]
+    done = fanout.each(
+        plans, lambda plan: _carry_out(run, plan, dry_run, digest=digest), stop=run.stop
+    )
+    for one in done:
+        outcomes += one.value or []
+        outcomes += [_unread(one.item.place, one.error)] if one.error else []
+    if not outcomes:
+        what = "snapshot" if replicas else "snapshot that was taken there"
+        outcomes.append(
+            Outcome(
+                subject=region_name,
+                word=Word.FAILED,
+                explanation=f"there is no completed {what} with a record to verify",
+            )
+        )
+    return Verification(tuple(plans), tuple(outcomes))
+
+
+def _demand_comparable(run: Run, *, digest: bool) -> None:
+    if digest and run.settings.replication.exclude:
+        raise UsageError(
+            "--digest: replicas are without the files of replication.exclude, so they aren't equal"
+        )
+
+
+def _unread(place: Place, error: SnapbackError) -> Outcome:
+    return Outcome(
+        subject=str(place),
+        word=word_for(error),
+        explanation=str(error),
+        place=place,
+    )
+
+
+def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> list[Outcome]:
+    """Verify what a plan says on one temporary instance; answer what became of each."""
+    outcomes = [_gap(one) for one in plan.gaps]
+    if dry_run or not plan.chosen:
+        would = (_outcome(one, Word.WOULD, _how(run, one, digest=digest)) for one in plan.chosen)
+        return [*would, *outcomes]
+    elsewhere = None
+    if digest:
+        elsewhere = copies_elsewhere(run, plan.place)
+        outcomes += [_not_compared(place, error) for place, error in elsewhere.unread]
+    run.progress.expect(len(plan.chosen), f"verifying in {plan.place}")
+    results: list[Result[Snapshot, Verified]] = []
+    try:
+        with helper(run, plan.place, PURPOSE) as one:
+            results = fanout.each(
+                plan.chosen,
+                partial(_verify, run, one, elsewhere),
+                workers=run.settings.verify.verify_workers,
+                stop=run.stop,
+                on_done=lambda _: run.progress.done(),
+            )
+    except LeftBehind as error:
+        outcomes.append(_unread(plan.place, error))
+    except SnapbackError as error:
+        results = results or [Result(snapshot, error=error) for snapshot in plan.chosen]
+    return [*(_became(result) for result in results), *outcomes]
+
+
+def _verify(run: Run, one: Helper, elsewhere: Elsewhere | None, snapshot: Snapshot) -> Verified:
+    """Examine a volume made of a snapshot, and write the verdict on the snapshot.
+
+    :param elsewhere: copies to compare its digest with; ``None``: that isn't asked for.
+    :raises SnapbackError: there is no verdict, or it could not be written.
+    """
+    wish = VolumeWish(size_gib=snapshot.size_gib, snapshot_id=snapshot.snapshot_id)
+    with one.volume(wish) as (_, block_device):
+        command = _command(run, snapshot)
+        parts = examine(one.host, block_device, command, digest=elsewhere is not None)
+    verdict = judge(parts, run.now(snapshot.place))
+    if elsewhere:
+        verdict = compare(verdict, elsewhere.found_of(snapshot))
+    verdict = in_light_of(verdict_of(snapshot.tags), verdict)
+    log.info("%s in %s: %s: %s", snapshot.snapshot_id, snapshot.place, verdict.word,
+             verdict.evidence)  # fmt: skip
+    try:
+        create_tags(run.conn(snapshot.place), [snapshot.snapshot_id], write_verdict(verdict))
+    except SnapbackError as error:
+        raise SnapbackError(
+            f"{verdict.word} ({verdict.evidence}), but that could not be written on it: {error}"
+        ) from error
+    return verdict
+
+
+def _command(run: Run, snapshot: Snapshot) -> Command | None:
+    record = record_of(snapshot)
+    line = run.settings.for_host(record.region, snapshot.tags).verify_command
+    if not line:
+        return None
+    told = {
+        "SNAPBACK_SNAPSHOT": snapshot.snapshot_id,
+        "SNAPBACK_VOLUME": record.volume,
+        "SNAPBACK_INSTANCE": record.instance,
+        "SNAPBACK_DEVICE": record.device,
+        "SNAPBACK_NAME": snapshot.tags.get("Name", ""),
+    }
+    return Command(line=line, environment=told, timeout_s=60 * run.settings.verify.verify_minutes)
+
+
+def _how(run: Run, snapshot: Snapshot, *, digest: bool) -> str:
+    command = _command(run, snapshot)
+    run_it = f", run {command.line!r}" if command else ""
+    return f"check, mount, count{run_it}{', read all of it for a digest' if digest else ''}"
+
+
+def _became(result: Result[Snapshot, Verified]) -> Outcome:
+    if result.value is None:
+        error = result.error or SnapbackError("nothing came of it")
+        return _outcome(result.item, word_for(error), f"not verified: {error}")
+    verdict = result.value
+    outcome = _outcome(result.item, _WORDS.get(verdict.word, Word.OK), verdict.evidence)
+    digest = str(verdict.digest) if verdict.digest else None
+    return replace(outcome, facts={**outcome.facts, "digest": digest})
+
+
+def _not_compared(place: Place, error: SnapbackError) -> Outcome:
+    return Outcome(
+        subject=str(place) or "other regions",
+        word=Word.PARTIAL,
+        explanation=f"nothing was compared with what is there: {error}",
+        place=place,
+    )
+
+
+def _gap(one: BackupSet) -> Outcome:
+    return Outcome(
+        subject=one.name,
+        word=Word.FAILED,
+        explanation=f"volumes are missing from the set: {one.shortcoming}",
+        place=one.place,
+        facts={
+            "set": one.set_id,
+            "instance": one.instance_id,
+            "taken_at": one.taken_at.isoformat(),
+        },
+    )
+
+
+def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
+    record = record_of(snapshot)
+    return Outcome(
+        subject=snapshot.snapshot_id,
+        word=word,
+        explanation=explanation,
+        place=snapshot.place,
+        facts={
+            "snapshot": snapshot.snapshot_id,
+            "name": snapshot.tags.get("Name", ""),
+            "volume": record.volume,
+            "device": record.device,
+            "taken_at": record.taken_at.isoformat(),
+            "set": snapshot.set_id,
+            "size_gib": snapshot.size_gib,
+        },
+    )
