@@ -1,7 +1,7 @@
 """Draw ``survivors.svg``: which of ten years of hourly snapshots the default retention keeps.
 
-The picture is what :func:`snapback.core.trim.retention.plan` says, not what somebody thinks it says.
-Run it after a change of the retention: ``python docs/draw_survivors.py``.
+The picture is what :func:`snapback.core.trim.retention.plan` says, not what somebody thinks it
+says. Run it after a change of the retention: ``python docs/draw_survivors.py``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Place, Tags
@@ -18,7 +17,6 @@ from snapback.ec2.removal import lent_things
 from snapback.ec2.volumes import all_volumes
 from snapback.run import Run, fanout, units
 from snapback.snapshots.catalog import all_snapshots, protection_of
-from snapback.trim import policy_of
 
 WITHOUT_BODY = (Kind.IMAGE, Kind.KEY_PAIR, Kind.SECURITY_GROUP)
 
@@ -176,7 +174,7 @@ def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
         plan = plan_trim(
             place,
             snapshots,
-            partial(policy_of, run),
+            run.settings.policy_of,
             now,
             protection_of(run, place),
             run.settings.max_delete,

@@ -9,7 +9,6 @@ from functools import partial
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.outcome import Outcome, Word, word_for
-from snapback.core.trim.retention import Policy
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
 from snapback.errors import BrakeError, SnapbackError
 from snapback.run import Run, current, fanout, units
@@ -155,7 +154,7 @@ def _plan_place(
     snapshots = all_snapshots(run, place)
     protection = replace(protection_of(run, place), in_flight=flying.reasons)
     return plan_trim(
-        place, snapshots, partial(policy_of, run), run.now(place), protection, brake, selected
+        place, snapshots, run.settings.policy_of, run.now(place), protection, brake, selected
     )
 
 
@@ -177,12 +176,6 @@ def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
 def _plan_broken_place(run: Run, place: Place) -> TrimPlan:
     snapshots = all_snapshots(run, place)
     return TrimPlan(place=place, broken=tuple(plan_broken(snapshots, run.now(place))), verdicts=())
-
-
-def policy_of(run: Run, newest: Snapshot) -> Policy | str:
-    """Answer the retention of a timeline, by its newest snapshot's place and tags."""
-    settings = run.settings
-    return settings.policy(newest.place.region, newest.tags.get(settings.retention_tag))
 
 
 def _has_tag(snapshot: Snapshot, tag_name: str | None, tag_value: str | None) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 
 from snapback.core.backup.freeze_plan import FreezePlan, plan_freeze
 from snapback.core.backup.pending_limit import full, seconds_to_wait
-from snapback.core.disks.devices import LSBLK, layout_of, read_lsblk
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.model.tags import CONSISTENCY, RUN, SET
 from snapback.ec2.calls import THROTTLED
@@ -26,6 +25,7 @@ from snapback.errors import ApiError, HostError, LeftFrozen, LostAnswer, Snapbac
 from snapback.run import Run
 from snapback.ssh.freeze import SYNC_TIMEOUT_S, Hold, Terms, by_hand, frozen
 from snapback.ssh.host import Host
+from snapback.ssh.layout import layouts_of
 
 log = logging.getLogger(__name__)
 
@@ -77,19 +77,15 @@ def terms_of(run: Run, instance: Instance) -> Terms:
     )
 
 
-def look(run: Run, host: Host, instance: Instance, volumes: Collection[Volume]) -> FreezePlan:
-    """Answer what is frozen on a host for the snapshots of some of its volumes. Changes nothing.
+def _plan_freeze(
+    run: Run, host: Host, instance: Instance, volumes: Collection[Volume]
+) -> FreezePlan:
+    """Return what is frozen on a host for the snapshots of some of its volumes. Changes nothing.
 
     :raises HostError: it can't be told.
     """
-    sizes_gib = {volume.volume_id: volume.size_gib for volume in volumes}
-    try:
-        blocks = read_lsblk(host.sudo(LSBLK).stdout)
-    except ValueError as error:
-        raise HostError(host.name, host.region, str(error), "see what lsblk says there") from error
-    layouts = layout_of(instance.devices, blocks, sizes_gib)
-    wanted = {volume_id: layouts[volume_id] for volume_id in sizes_gib if volume_id in layouts}
-    return plan_freeze(wanted, freeze_root=run.settings.freeze.freeze_root)
+    layouts = layouts_of(host, instance.devices, volumes)
+    return plan_freeze(layouts, freeze_root=run.settings.freeze.freeze_root)
 
 
 def foresee(run: Run, instance: Instance, volumes: Collection[Volume]) -> tuple[FreezePlan, Terms]:
@@ -98,7 +94,7 @@ def foresee(run: Run, instance: Instance, volumes: Collection[Volume]) -> tuple[
     :raises HostError: it can't be told.
     """
     with run.host(instance) as host:
-        return look(run, host, instance, volumes), terms_of(run, instance)
+        return _plan_freeze(run, host, instance, volumes), terms_of(run, instance)
 
 
 def take(run: Run, order: Order, instance: Instance | None, *, consistent: bool) -> Still:
@@ -180,11 +176,11 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
     :raises ApiError: EC2 refuses; all is thawed.
     """
     with run.freeze_slots, run.host(instance) as host:
-        plan = look(run, host, instance, order.volumes)
+        plan = _plan_freeze(run, host, instance, order.volumes)
         terms = terms_of(run, instance)
         if plan.shortcomings and run.settings.freeze.require_consistent:
             reason = f"not consistent: {'; '.join(plan.shortcomings)}"
-            raise HostError(host.name, host.region, reason, "or take back require_consistent")
+            raise host.error(reason, "or take back require_consistent")
         shot = _Shot()
         for attempt in range(1, MOST_FREEZES + 1):
             if before := _wait_for_room(run, order):

@@ -18,6 +18,7 @@ from snapback.config.restore import Restore
 from snapback.config.retention import Retention
 from snapback.config.temporary import Temporary
 from snapback.config.verify import Verify
+from snapback.core.model import Snapshot
 from snapback.core.trim.retention import Policy
 
 ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
@@ -131,6 +132,13 @@ class Settings(Strict):
         if self.regions and region in self.regions:
             return self.regions[region].retention.over(default)
         return default
+
+    def policy_of(self, newest: Snapshot) -> Policy | str:
+        """Return the retention of a timeline, by its newest snapshot's place and tags.
+
+        In words why there is none, where its tag names one that isn't configured.
+        """
+        return self.policy(newest.place.region, newest.tags.get(self.retention_tag))
 
     def for_host(self, region: str, tags: Mapping[str, str]) -> HostSettings:
         """Answer what is in force for an instance: overrides, then its region, then all instances'.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from snapback.backup.consistency import look
 from snapback.config import Settings
+from snapback.core.backup.freeze_plan import plan_freeze
 from snapback.core.doctor.checkup import Line
 from snapback.core.doctor.host_checkup import HostFacts, judge_host
 from snapback.core.model import Instance, Place, Volume
@@ -22,6 +22,7 @@ from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import HostError
 from snapback.run import Run, fanout
 from snapback.ssh.host import Host, open_host
+from snapback.ssh.layout import layouts_of
 
 _REMEMBERED = ("known_hosts", "remembered_keys")
 
@@ -146,9 +147,10 @@ def _look_at(
         return HostFacts(new_key=new_key, rsync=rsync, no_sudo=error.reason)
     freeze = _said(host, ["fsfreeze", "--version"], as_root=True)
     try:
-        plan = look(run, host, instance, volumes)
+        layouts = layouts_of(host, instance.devices, volumes)
     except HostError as error:
         return HostFacts(new_key=new_key, rsync=rsync, fsfreeze=freeze, no_lsblk=error.reason)
+    plan = plan_freeze(layouts, freeze_root=run.settings.freeze.freeze_root)
     return HostFacts(
         new_key=new_key,
         rsync=rsync,

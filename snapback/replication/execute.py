@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from snapback.core.backoff import growing
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Identity, Place, Snapshot
 from snapback.core.model.outcome import Outcome, Word, word_for
-from snapback.core.replication.replication_plan import Identity, ReplicationPlan, Step, Waiting
+from snapback.core.replication.replication_plan import ReplicationPlan, Step, Waiting
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.errors import (
     SnapbackError,

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from snapback.core.disks.devices import LSBLK, FileSystem, Layout, layout_of, read_lsblk
+from snapback.core.disks.devices import FileSystem, Layout
 from snapback.core.log_context import about, of_item
 from snapback.core.model import Instance, Volume
 from snapback.ec2 import instances
@@ -26,6 +26,7 @@ from snapback.replication.pair import addresses, port_of
 from snapback.run import Run, current, fanout
 from snapback.ssh.disks import label_of
 from snapback.ssh.host import Host
+from snapback.ssh.layout import layouts_of
 from snapback.ssh.moving import End, Moved, Terms, move_tree, move_volume
 from snapback.ssh.road import open_road
 from snapback.workers import helper
@@ -175,12 +176,8 @@ def look(host: Host, side: Side) -> Layout:
 
     :raises UsageError: it doesn't show there.
     """
-    try:
-        blocks = read_lsblk(host.sudo(LSBLK).stdout)
-    except ValueError as error:
-        raise HostError(host.name, host.region, str(error), "see what lsblk says there") from error
-    sizes = {side.volume.volume_id: side.volume.size_gib}
-    found = layout_of(side.instance.devices, blocks, sizes).get(side.volume.volume_id)
+    layouts = layouts_of(host, side.instance.devices, [side.volume])
+    found = layouts.get(side.volume.volume_id)
     if found is None or found.block_device is None:
         raise UsageError(f"{side} isn't found among its block devices: is it attached?")
     return found
@@ -233,9 +230,7 @@ def _copy_label(
     dst.sudo(command)
     now = label_of(dst, destination.source)
     if now != label:
-        raise HostError(
-            dst.name,
-            dst.region,
+        raise dst.error(
             f"{destination.source} can't have the label {label!r}, and has {now!r}",
             "its files are as the source's; give it another label by hand, if you want",
         )

@@ -17,7 +17,7 @@ from snapback.core.trim.retention import Protection, protections
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely, snapshots_by_id
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import HostError, SnapshotFailed, SnapshotTimeout, UsageError
+from snapback.errors import SnapshotFailed, SnapshotTimeout, UsageError
 from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
 from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
@@ -182,9 +182,7 @@ def _mount_options(host: Host, mount_point: str) -> str:
     asked = ["findmnt", "-nro", "OPTIONS", "--mountpoint", mount_point]
     said = host.sudo(asked).stdout.split()
     if not said:
-        raise HostError(
-            host.name, host.region, f"findmnt knows nothing of {mount_point}", "see what is mounted"
-        )
+        raise host.error(f"findmnt knows nothing of {mount_point}", "see what is mounted")
     return said[-1]
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from snapback.core.model import Consistency, Snapshot
+from snapback.core.model import Consistency, Snapshot, taken_at
+from snapback.core.model.times import age
 from snapback.core.status.health import Severity
-from snapback.core.status.history import History, Replicas, Standing, age_of, taken_at
+from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.trim.retention import Verdict
-from snapback.core.trim.trim_plan import TrimPlan, age
+from snapback.core.trim.trim_plan import TrimPlan
 from snapback.report.page import Page, Row
 from snapback.report.picture import Lane, Mark
 from snapback.report.statuses import many

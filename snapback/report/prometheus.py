@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from snapback.core.model import taken_at
 from snapback.core.status.health import Severity
-from snapback.core.status.history import History, Standing, taken_at
+from snapback.core.status.history import History, Standing
 from snapback.report.statuses import NAGIOS
 from snapback.status import Judged, Status
 

@@ -6,13 +6,13 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, taken_at
 from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.times import age
 from snapback.core.status.health import Severity
-from snapback.core.status.history import History, Replicas, Standing, age_of, taken_at
+from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.status.survey import Temporary
 from snapback.core.text import printable
-from snapback.core.trim.trim_plan import age
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
 

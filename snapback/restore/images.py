@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from snapback.core.model import record_of
 from snapback.core.model.backup_sets import BackupSet, Choice
 from snapback.core.model.outcome import Outcome, Word
 from snapback.core.model.times import in_both, in_utc
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.restore.image_plan import ImagePlan, plan_image
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
 from snapback.errors import SnapbackError, UsageError

@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from snapback.core.leases.lease import Kind
-from snapback.core.model import Instance, Place, Snapshot
+from snapback.core.model import Instance, Place, Snapshot, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
 from snapback.core.model.outcome import Outcome, Word
 from snapback.core.model.times import in_utc
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import (
     Given,

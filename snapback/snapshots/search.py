@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of, unfit
 from snapback.core.model.times import in_both, read_moment
-from snapback.core.replication.replication_plan import record_of
 from snapback.ec2.instances import check_id as check_instance
 from snapback.ec2.snapshots import check_id as check_snapshot
 from snapback.ec2.snapshots import snapshots_by_id

@@ -242,9 +242,7 @@ def find_way(
             address, settings.gateway, {"user": settings.username, "port": settings.port}
         )
     except (OSError, ValueError, paramiko.ConfigParseError) as error:
-        raise HostError(
-            whom.name, whom.region, f"no way to it: {error}", "mend the ssh_config or the settings"
-        ) from error
+        raise whom.error(f"no way to it: {error}", "mend the ssh_config or the settings") from error
     if private_key:
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
         hops[-1].connection.connect_kwargs.update(
@@ -330,7 +328,7 @@ def _in_our_words(
             "try it by hand",
         )
     if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
-        return HostError(whom.name, whom.region, f"{where}{said}", "correct `key_filename`")
+        return whom.error(f"{where}{said}", "correct `key_filename`")
     return whom.unreachable(
         f"{where}no connection to port {connection.port} ({said})",
         "see that it is up, that its security groups let you in, and that `address` and `gateway` "

@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib.resources import files
 
 from snapback.core.model.digest import Digest, read_digest
-from snapback.errors import HostError
 from snapback.ssh.digest_script import UNREADABLE
 from snapback.ssh.host import Host
 
@@ -34,7 +33,5 @@ def digest_of(host: Host, what: str) -> Digest:
     digest = read_digest(".".join(done.stdout.split()))
     if done.returncode or not digest:
         said = " ".join(done.stderr.split())[-200:] or "it said nothing"
-        raise HostError(
-            host.name, host.region, f"no digest of {what}: {said}", "see what is wrong there"
-        )
+        raise host.error(f"no digest of {what}: {said}", "see what is wrong there")
     return digest

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from snapback.core.disks import btrfs, ext, xfs
-from snapback.core.disks.devices import LSBLK, read_lsblk
 from snapback.core.disks.filesystems import (
     EXT,
     Found,
@@ -25,9 +24,10 @@ from snapback.core.disks.filesystems import (
     read_blkid,
 )
 from snapback.core.disks.partitions import BOOT_CODE, Table, node_of, read_dump, used_by
-from snapback.errors import CommandFailed, HostError, NotMoved
+from snapback.errors import CommandFailed, NotMoved
 from snapback.ssh.hold import held
 from snapback.ssh.host import Host
+from snapback.ssh.layout import block_devices
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def probe(host: Host, device: str) -> Found:
     argv = ["blkid", "-p", "-o", "export", "--", device]
     said = host.sudo(argv, check=False)
     if said.returncode not in (0, 2, 8):
-        raise CommandFailed(host.name, host.region, argv, said.returncode, said.stderr.strip())
+        raise host.command_failed(argv, said.returncode, said.stderr.strip())
     return read_blkid(said.stdout, said.returncode, size)
 
 
@@ -67,12 +67,8 @@ def demand_unused(host: Host, device: str) -> None:
 
     :raises HostError: something does.
     """
-    try:
-        use = used_by(device, read_lsblk(host.sudo(LSBLK).stdout))
-    except ValueError as error:
-        raise HostError(host.name, host.region, str(error), "see what lsblk says there") from error
-    if use:
-        raise HostError(host.name, host.region, use, f"nothing may use {device} while it is moved")
+    if use := used_by(device, block_devices(host)):
+        raise host.error(use, f"nothing may use {device} while it is moved")
 
 
 @contextmanager
@@ -94,9 +90,7 @@ def bound(host: Host, mount_point: str) -> Iterator[str]:
     :raises HostError: it isn't a mount point, or can't be bound.
     """
     if host.sudo(["mountpoint", "-q", "--", mount_point], check=False).returncode:
-        raise HostError(
-            host.name, host.region, f"{mount_point} is not a mount point", "name one that is"
-        )
+        raise host.error(f"{mount_point} is not a mount point", "name one that is")
     with _mounted(host, ["mount", "--bind", "--", mount_point]) as folder:
         yield folder
 
@@ -154,8 +148,8 @@ def _shape(host: Host, device: str, found: Found, folder: str) -> Shape:
             label,
         )
     except ValueError as error:
-        raise NotMoved(
-            host.name, host.region, str(error), "report it, with what the command says there"
+        raise host.error(
+            str(error), "report it, with what the command says there", NotMoved
         ) from error
 
 
@@ -210,7 +204,7 @@ def read_table(host: Host, device: str) -> Table:
     try:
         return read_dump(host.sudo(["sfdisk", "--dump", "--", device]).stdout)
     except ValueError as error:
-        raise NotMoved(host.name, host.region, str(error), "see what sfdisk says there") from error
+        raise host.error(str(error), "see what sfdisk says there", NotMoved) from error
 
 
 def write_table(host: Host, device: str, table: Table) -> None:
@@ -243,9 +237,7 @@ def _await_node(host: Host, disk: str, node: str, size: int) -> None:
     """Wait for a partition to show: udev sees to that, and after 3 s partx."""
     argv = ["sh", "-c", _AWAIT, "snapback-await", disk, node, str(size)]
     if host.sudo(argv, timeout_s=LONG_S, check=False).returncode:
-        raise HostError(
-            host.name,
-            host.region,
+        raise host.error(
             f"the partition {node} of {size} bytes doesn't show",
             "see what its kernel says of the disk",
         )
@@ -272,7 +264,7 @@ def _copy_bytes(
     read = ["sh", "-c", _READ, "snapback-read"]
     meant = source.sudo([*read, src, str(begin), str(count)], timeout_s=LONG_S).stdout
     if len(base64.b64decode(meant)) != count:
-        raise NotMoved(source.name, source.region, f"{src} can't be read", "see what it is")
+        raise source.error(f"{src} can't be read", "see what it is", NotMoved)
     came = destination.sudo([*read, dst, str(begin), str(count)], timeout_s=LONG_S).stdout
     if came == meant:
         return
@@ -280,9 +272,8 @@ def _copy_bytes(
     destination.sudo(write, stdin=meant.encode(), timeout_s=LONG_S)
     flush(destination, dst)
     if destination.sudo([*read, dst, str(begin), str(count)], timeout_s=LONG_S).stdout != meant:
-        raise NotMoved(
-            destination.name,
-            destination.region,
+        raise destination.error(
             f"{dst} doesn't keep what is written before its first partition",
             "see what its kernel says of the disk",
+            NotMoved,
         )

@@ -16,7 +16,7 @@ from snapback.core.disks.filesystems import EXT, PACKAGES, Found
 from snapback.core.disks.partitions import node_of
 from snapback.core.model.digest import Digest
 from snapback.core.verify.examination import Part
-from snapback.errors import CommandFailed, HostError
+from snapback.errors import CommandFailed
 from snapback.ssh import digesting, disks, tools
 from snapback.ssh.host import Completed, Host
 
@@ -244,9 +244,7 @@ def fit_to_mount(host: Host, device: str) -> Sequence[Mountable]:
             if inside.has_file_system:
                 nodes.append(Mountable(part.number, node, inside.fs_type, inside.size))
     if not nodes:
-        raise HostError(
-            host.name,
-            host.region,
+        raise host.error(
             f"there is no file system on it: {found.fs_type or found.table or 'nothing known'}",
             "restore_volume makes a volume of it that you can attach to an instance of yours",
         )

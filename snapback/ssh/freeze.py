@@ -166,9 +166,7 @@ class _Freeze:
             return
         if stuck := self._truly_stuck():
             self._thaw_by_hand(stuck)
-        raise FreezeRefused(
-            self._host.name, self._host.region, self._why_refused(said), "see to it on the host"
-        )
+        raise self._host.error(self._why_refused(said), "see to it on the host", FreezeRefused)
 
     def _why_refused(self, said: Sequence[str]) -> str:
         if said[0] == "REFUSED":
@@ -226,9 +224,7 @@ class _Freeze:
         while True:
             line = self._process.read_line(max(0.1, deadline - time.monotonic()))
             if line is None:
-                raise HostError(
-                    self._host.name,
-                    self._host.region,
+                raise self._host.error(
                     f"the freeze ended without a word ({self._said_last()})",
                     "see whether its processes are killed there",
                 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 
-from snapback.errors import CommandFailed, HostError
+from snapback.errors import HostError
 from snapback.ssh.host import Host
 from snapback.ssh.process import STDERR_TAIL, Process
 
@@ -47,7 +47,7 @@ def held(
     try:
         if process.read_line(_LONG_S) != "DONE":
             _demand_success(host, process, names[0])
-            raise CommandFailed(host.name, host.region, names[0], 0, "it ended without a word")
+            raise host.command_failed(names[0], 0, "it ended without a word")
         try:
             yield
         except BaseException as error:
@@ -69,7 +69,7 @@ def _demand_success(
     status, _, stderr = process.output(patience_s)
     if status:
         said = " ".join(stderr.split())[-STDERR_TAIL:]
-        raise CommandFailed(host.name, host.region, argv, status, said)
+        raise host.command_failed(argv, status, said)
 
 
 def _undo(host: Host, process: Process, argv: Sequence[str], patience_s: float = _LONG_S) -> None:

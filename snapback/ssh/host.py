@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import paramiko
 
@@ -22,7 +22,7 @@ from snapback.ssh import shell
 from snapback.ssh.connect import Way, find_way
 from snapback.ssh.host_keys import Console, HostKey, KnownHosts, Pinned, Trust
 from snapback.ssh.process import STDERR_TAIL, Process, bounded
-from snapback.ssh.whom import Whom
+from snapback.ssh.whom import Kind, Whom
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,23 @@ class Host:
         shown = self._way.transport.get_remote_server_key()
         return HostKey(shown.get_name(), shown.asbytes())
 
+    @overload
+    def error(self, reason: str, advice: str) -> HostError: ...
+
+    @overload
+    def error(self, reason: str, advice: str, kind: type[Kind]) -> Kind: ...
+
+    def error(self, reason: str, advice: str, kind: type[HostError] = HostError) -> HostError:
+        """Return the error that says what went wrong on this host, and what to do.
+
+        :param kind: its class.
+        """
+        return self._whom.error(reason, advice, kind)
+
+    def command_failed(self, argv: Sequence[str], returncode: int, stderr: str) -> CommandFailed:
+        """Return the error of a command that ended badly on this host."""
+        return CommandFailed(self.name, self.region, argv, returncode, stderr)
+
     def close(self) -> None:
         """Close the connection; what is still running there goes on."""
         self._way.close()
@@ -112,9 +129,7 @@ class Host:
             try:
                 channel = transport.open_session(timeout=self._start_timeout_s)
             except paramiko.ChannelException as error:
-                raise HostError(
-                    self.name,
-                    self.region,
+                raise self.error(
                     f"it allows no further session ({error})",
                     "raise MaxSessions in its sshd_config",
                 ) from error
@@ -134,7 +149,7 @@ class Host:
             process.close()
         if check and status:
             said = " ".join(stderr.split())[-STDERR_TAIL:]
-            raise CommandFailed(self.name, self.region, argv, status, said)
+            raise self.command_failed(argv, status, said)
         return Completed(tuple(argv), status, stdout, stderr)
 
 
@@ -211,9 +226,7 @@ def address_of(instance: Instance, login: HostSettings) -> str:
     wanted = [login.address] if login.address else ["public_dns", "private_ip"]
     found = next((addresses[kind] for kind in wanted if addresses[kind]), "")
     if not found:
-        raise HostError(
-            _name(instance, ""),
-            str(instance.place),
+        raise Whom(_name(instance, ""), str(instance.place)).error(
             f"it has no {' and no '.join(wanted)}, and is {instance.state}",
             "see that it is running, or configure another `address`",
         )

@@ -273,7 +273,7 @@ def check(whom: Whom, known: Sequence[Known], shown: HostKey, path: Path, name: 
 
 
 def _refused(whom: Whom, reason: str, advice: str) -> HostKeyError:
-    return HostKeyError(whom.name, whom.region, reason, advice)
+    return whom.error(reason, advice, HostKeyError)
 
 
 def _read(whom: Whom, path: Path) -> str:

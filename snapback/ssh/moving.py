@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from snapback.core.disks.filesystems import AUTOMATIC, PACKAGES, Found, Shape, differences
 from snapback.core.disks.partitions import LARGEST_GAP, node_of
 from snapback.core.replication.progress import Cost
-from snapback.errors import CommandFailed, HostError, NotMoved
+from snapback.errors import CommandFailed, NotMoved
 from snapback.ssh import disks, rsync, tools
 from snapback.ssh.host import Host
 from snapback.ssh.road import Road
@@ -171,9 +171,7 @@ class _Move:
         found = disks.probe(self._source, src)
         there = disks.probe(self._destination, dst)
         if there.size < found.size:
-            raise HostError(
-                self._destination.name,
-                self._destination.region,
+            raise self._destination.error(
                 f"{dst} has {there.size} bytes, and the source's {src} {found.size}",
                 "the destination must be at least as large",
             )
@@ -188,9 +186,7 @@ class _Move:
             why = "much room before the first partition"
             return self._by_blocks(src, dst, found, "", why)
         if not table.fits(there.size):
-            raise HostError(
-                self._destination.name,
-                self._destination.region,
+            raise self._destination.error(
                 f"{dst} has {there.size} bytes, and the source's partitions need {table.end}",
                 "the destination must be at least as large",
             )

@@ -10,7 +10,6 @@ from typing import Any
 
 import paramiko
 
-from snapback.errors import HostError
 from snapback.ssh import shell
 from snapback.ssh.whom import LOST_ADVICE, Whom
 
@@ -217,15 +216,11 @@ class Process:
             return
         said = " ".join(f"{self._err.text()} {self._out.text()}".split())[-STDERR_TAIL:]
         if self._as_root and "sudo" in said:
-            raise HostError(
-                self._whom.name,
-                self._whom.region,
+            raise self._whom.error(
                 f"can't become root ({said})",
                 "allow it without a password (NOPASSWD: ALL in /etc/sudoers.d), or log in as root",
             )
-        raise HostError(
-            self._whom.name,
-            self._whom.region,
+        raise self._whom.error(
             f"the login shell ended without running {self.argv[0]} ({said or 'it said nothing'})",
             "see that 'ssh' with this user and key runs a command there",
         )

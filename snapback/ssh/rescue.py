@@ -30,9 +30,8 @@ class Rescue:
         argv = ["sh", "-c", script, "snapback-rescue", *mount_points]
         self._process = host.start(argv, as_root=True)
         if self._process.read_line(START_TIMEOUT_S) != "READY":
-            raise HostError(
-                *(host.name, host.region, "a shell as root ended without a word"),
-                "see whether its processes are killed there",
+            raise host.error(
+                "a shell as root ended without a word", "see whether its processes are killed there"
             )
 
     def __enter__(self) -> Self:

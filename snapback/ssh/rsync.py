@@ -79,11 +79,10 @@ def compare_files(
     differ = _run(road, options, f"{source}/", f"{destination}/", step, tell)
     if differ:
         first = "; ".join(differ[:_DIFFERENCES])
-        raise NotMoved(
-            road.destination.name,
-            road.destination.region,
+        raise road.destination.error(
             f"the comparison found differences, {len(differ)} in all ({first})",
             "replicate once more; if that is the same, see what the kernels say of the disks",
+            NotMoved,
         )
 
 
@@ -104,11 +103,10 @@ def move_blocks(
             came = _hash_of(road.destination, other, f"{step}, its hash", tell)
         meant = _hash_of(road.source, hashing, f"{step}, its hash", tell)
     if came != meant:
-        raise NotMoved(
-            road.destination.name,
-            road.destination.region,
+        raise road.destination.error(
             f"{destination} differs from the source by its hash ({came[:16]} for {meant[:16]})",
             "replicate once more; if that is the same, see what the kernels say of the disks",
+            NotMoved,
         )
     return Cost(size, read_stats(lines).bytes_crossed, time.monotonic() - began)
 
@@ -130,11 +128,10 @@ def _hash_of(host: Host, process: Process, step: str, tell: Tell) -> str:
     """
     lines, status = _follow(process, step, tell)
     if status or not lines or process.stderr:
-        raise NotMoved(
-            host.name,
-            host.region,
+        raise host.error(
             f"the hash of a device can't be told ({_end_of(process.stderr) or status})",
             "see what its kernel says of the disk",
+            NotMoved,
         )
     return lines[0].split()[0]
 
@@ -152,11 +149,10 @@ def _run(
         said = _end_of(process.stderr)
     if status:
         meaning = _MEANINGS.get(status, "it failed")
-        failure = NotMoved(
-            road.source.name,
-            road.source.region,
+        failure = road.source.error(
             f"rsync to {road.destination.name} ended with {status}: {meaning} ({said})",
             "mend that and do it again",
+            NotMoved,
         )
         failure.no_room = "No space left on device" in said
         raise failure

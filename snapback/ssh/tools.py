@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from snapback.errors import HostError
 from snapback.ssh.host import Host
 
 BASE: Mapping[str, str] = {
@@ -52,9 +51,7 @@ def demand(host: Host, programs: Mapping[str, str], *, may_install: bool) -> Non
         missing = _missing(host, programs)
     if missing:
         packages = sorted({programs[one] for one in missing})
-        raise HostError(
-            host.name,
-            host.region,
+        raise host.error(
             f"it lacks {', '.join(missing)}{f' ({said})' if said else ''}",
             f"install {' '.join(packages)} there, or use an image that has them",
         )
@@ -75,9 +72,7 @@ def demand_rsync(host: Host) -> None:
     version = tuple(int(number) for number in match.groups()) if match else ()
     if version < RSYNC:
         wanted = ".".join(str(number) for number in RSYNC)
-        raise HostError(
-            host.name,
-            host.region,
+        raise host.error(
             f"its rsync is {'.'.join(map(str, version)) or 'unknown'}, and {wanted} is needed",
             "use a newer image",
         )

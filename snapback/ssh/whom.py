@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar, overload
 
-from snapback.errors import HostTimeout, HostUnreachable
+from snapback.errors import HostError, HostTimeout, HostUnreachable
+
+Kind = TypeVar("Kind", bound=HostError)
 
 LOST_ADVICE = "see whether the host is up, and what its sshd and the network say"
 
@@ -16,14 +19,24 @@ class Whom:
     name: str
     region: str
 
+    @overload
+    def error(self, reason: str, advice: str) -> HostError: ...
+
+    @overload
+    def error(self, reason: str, advice: str, kind: type[Kind]) -> Kind: ...
+
+    def error(self, reason: str, advice: str, kind: type[HostError] = HostError) -> HostError:
+        """Return the error that says what went wrong on this host, and what to do."""
+        return kind(self.name, self.region, reason, advice)
+
     def unreachable(self, reason: str, advice: str) -> HostUnreachable:
-        """Answer the error that says so."""
-        return HostUnreachable(self.name, self.region, reason, advice)
+        """Return the error that says why there is no connection."""
+        return self.error(reason, advice, HostUnreachable)
 
     def timeout(self, reason: str, advice: str) -> HostTimeout:
-        """Answer the error that says so."""
-        return HostTimeout(self.name, self.region, reason, advice)
+        """Return the error that says what took too long."""
+        return self.error(reason, advice, HostTimeout)
 
     def lost(self, doing: str) -> HostUnreachable:
-        """Answer the error for a connection that broke."""
+        """Return the error for a connection that broke."""
         return self.unreachable(f"the connection broke {doing}", LOST_ADVICE)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fabric import Connection
+from fabric import Connection  # noqa: TID251 (to know it where -H was given, not to connect)
 
 from snapback.errors import UsageError
 from snapback.tasks.executor import TaskEnded

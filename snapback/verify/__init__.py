@@ -6,11 +6,10 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, unusable
 from snapback.core.model.outcome import Outcome, Word, word_for
 from snapback.core.model.verdicts import CORRUPT, OPAQUE, Verified, verdict_of, write_verdict
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.verify.examination import compare, in_light_of, judge
 from snapback.core.verify.verify_plan import (
     ALL,

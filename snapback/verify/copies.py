@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from snapback.core.model import NOWHERE, Place, Snapshot
+from snapback.core.model import NOWHERE, Identity, Place, Snapshot, record_of
 from snapback.core.model.times import in_utc
 from snapback.core.model.verdicts import Verified, verdict_of
-from snapback.core.replication.replication_plan import Identity, record_of
 from snapback.errors import SnapbackError
 from snapback.run import Run, fanout
 from snapback.snapshots.catalog import verified_snapshots

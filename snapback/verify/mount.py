@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from snapback.core.model import Snapshot
+from snapback.core.model import Snapshot, record_of
 from snapback.core.model.backup_sets import unusable
 from snapback.core.model.outcome import Outcome, Word
 from snapback.core.model.times import in_utc
-from snapback.core.replication.replication_plan import record_of
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import Interrupted, UsageError
 from snapback.run import Run

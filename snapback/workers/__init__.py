@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from snapback.config import HostSettings
-from snapback.core.disks.devices import LSBLK, layout_of, read_lsblk
 from snapback.core.leases.cloud_config import cloud_config, shutdown_in
 from snapback.core.log_context import about, of_item
 from snapback.core.model import Instance, Place, Volume
@@ -25,11 +24,12 @@ from snapback.ec2.launching import Launch, Subnet
 from snapback.ec2.own_address import own_cidr
 from snapback.ec2.removal import pauses
 from snapback.ec2.temporary import Lender, VolumeWish
-from snapback.errors import CommandFailed, HostError, SnapbackError, UsageError
+from snapback.errors import CommandFailed, SnapbackError, UsageError
 from snapback.run import Run
 from snapback.ssh.host import Host
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import new_key
+from snapback.ssh.layout import layouts_of
 from snapback.workers.sweep import lender_at
 
 log = logging.getLogger(__name__)
@@ -75,20 +75,12 @@ class Helper:
         :raises HostError: it doesn't.
         """
         devices = {**self.instance.devices, volume.device_name: volume.volume_id}
-        sizes = {volume.volume_id: volume.size_gib}
         for pause_s in pauses(APPEARS_S):
-            try:
-                blocks = read_lsblk(self.host.sudo(LSBLK).stdout)
-            except ValueError as error:
-                raise HostError(
-                    self.host.name, self.host.region, str(error), "see what lsblk says there"
-                ) from error
-            if found := layout_of(devices, blocks, sizes)[volume.volume_id].block_device:
-                return found.path
+            layout = layouts_of(self.host, devices, [volume])[volume.volume_id]
+            if layout.block_device:
+                return layout.block_device.path
             self.run.pause(pause_s)
-        raise HostError(
-            self.host.name,
-            self.host.region,
+        raise self.host.error(
             f"{volume.volume_id}, attached as {volume.device_name}, doesn't show in lsblk",
             "see what its kernel says of it",
         )

@@ -201,7 +201,7 @@ def test_the_file_is_begun_anew_when_it_is_full(
 
 WRITER = """
 import logging, sys
-from snapback import logs
+from snapback.run import logs
 from snapback.config import Logging
 logs.MIB = 5000
 with logs.kept(Logging(file=sys.argv[1], rotate_mib=1, rotate_keep=1000), warn=print):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from snapback.core.model import Place, Snapshot
+from snapback.core.model.times import age
 from snapback.core.trim.retention import Protection
-from snapback.core.trim.trim_plan import TrimPlan, age, kind_of_reason, plan_broken, plan_trim
+from snapback.core.trim.trim_plan import TrimPlan, kind_of_reason, plan_broken, plan_trim
 from tests.unit.builders import REGION, at, policy, snapshot, vol
 
 NOW = at("2026-11-24T12:00")

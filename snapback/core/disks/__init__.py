@@ -1,1 +1,1 @@
-"""What a disk holds: block devices, partition tables, file systems, read from a host's output. Pure."""
+"""What a disk holds: partitions, file systems, block devices, as hosts tell it. Pure."""

@@ -9,6 +9,10 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 Tags = Mapping[str, str]
+Identity = tuple[str, str, datetime]
+"""What makes two snapshots copies of the same thing: region, volume and time."""
+Timeline = tuple[str, str]
+"""The history of one volume: its region and id."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -66,7 +70,7 @@ class Record:
     root_device_name: str = ""
 
     @property
-    def identity(self) -> tuple[str, str, datetime]:
+    def identity(self) -> Identity:
         """What makes two snapshots copies of the same thing: region, volume and time."""
         return self.region, self.volume, self.taken_at
 
@@ -78,7 +82,7 @@ class Record:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
-    def timeline(self) -> tuple[str, str]:
+    def timeline(self) -> Timeline:
         """The volume whose history this belongs to: region and volume id."""
         return self.region, self.volume
 
@@ -180,3 +184,19 @@ class Snapshot:
     set_id: str = ""
     source_id: str = ""
     consistency: Consistency = Consistency.CRASH
+
+
+def record_of(snapshot: Snapshot) -> Record:
+    """Return the record of a snapshot that has one."""
+    assert snapshot.record is not None
+    return snapshot.record
+
+
+def taken_at(snapshot: Snapshot) -> datetime:
+    """Return the instant of a snapshot's data: its record's, or else EC2's StartTime."""
+    return snapshot.record.taken_at if snapshot.record else snapshot.started_at
+
+
+def by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:
+    """Return the key that sorts snapshots with a record, oldest data first."""
+    return record_of(snapshot).taken_at, snapshot.started_at, snapshot.snapshot_id

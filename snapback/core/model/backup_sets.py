@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.verdicts import verdict_of
-from snapback.core.replication.replication_plan import by_age, record_of
 
 CLOSE = timedelta(minutes=10)
 

@@ -1,9 +1,9 @@
-"""Instants as people give them: ``2026-11-01T03:00``, which is UTC unless it says otherwise."""
+"""Instants as people give and read them (UTC unless they say otherwise), and spans of time."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _MINUTES = re.compile(r"T\d\d:\d\d(?!:)", re.IGNORECASE)
 
@@ -48,3 +48,12 @@ def in_both(at: datetime) -> str:
     """Answer an instant in UTC and in this machine's zone: ``... UTC (... 12:00:00 JST here)``."""
     local = at.astimezone()
     return f"{in_utc(at)} ({local:%Y-%m-%d %H:%M:%S} {local.tzname()} here)"
+
+
+def age(span: timedelta) -> str:
+    """Return a span of time as people say it: ``5 min``, ``3 h``, ``12 days``."""
+    span = max(span, timedelta())
+    hours = span // timedelta(hours=1)
+    if not hours:
+        return f"{span // timedelta(minutes=1)} min"
+    return f"{hours} h" if hours < 48 else f"{hours // 24} days"

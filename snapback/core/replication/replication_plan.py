@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from snapback.core.model import Place, Record, Snapshot
+from snapback.core.model import Identity, Place, Record, Snapshot, Timeline, by_age, record_of
 
-Identity = tuple[str, str, datetime]
-Timeline = tuple[str, str]
 Members = Sequence[Snapshot]
-_COUNTED = ("pending", "completed")
+_REPLICA_STATES = ("pending", "completed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +132,7 @@ class View:
                 self._broken.append((record.identity, snapshot))
             elif snapshot.state == "completed":
                 self._newest[record.timeline] = snapshot
-            if snapshot.state in _COUNTED:
+            if snapshot.state in _REPLICA_STATES:
                 self._replicas.setdefault(record.identity, snapshot)
 
     def replica_of(self, snapshot: Snapshot) -> Snapshot | None:
@@ -174,7 +171,7 @@ class View:
 def _once(snapshots: Iterable[Snapshot], but_of: str) -> list[Snapshot]:
     """Answer the snapshots that count, one of each identity: a completed one before a pending."""
     found: dict[Identity, Snapshot] = {}
-    counted = [s for s in snapshots if s.record and s.state in _COUNTED]
+    counted = [s for s in snapshots if s.record and s.state in _REPLICA_STATES]
     for snapshot in sorted(counted, key=lambda s: (s.state != "completed", by_age(s))):
         if record_of(snapshot).region != but_of:
             found.setdefault(record_of(snapshot).identity, snapshot)
@@ -214,14 +211,3 @@ def _instead_of(pending: Members, completed: Mapping[Timeline, Members]) -> list
 
 def _completed(members: Iterable[Snapshot]) -> bool:
     return all(snapshot.state == "completed" for snapshot in members)
-
-
-def by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:
-    """Answer the key by which snapshots are sorted, oldest first."""
-    return record_of(snapshot).taken_at, snapshot.started_at, snapshot.snapshot_id
-
-
-def record_of(snapshot: Snapshot) -> Record:
-    """Answer the record of a snapshot that has one."""
-    assert snapshot.record is not None
-    return snapshot.record

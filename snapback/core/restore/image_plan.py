@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snapback.core.model import Place, Snapshot, original
+from snapback.core.model import Place, Snapshot, original, record_of
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.original import Disk, Original
 from snapback.core.model.times import in_utc
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
 

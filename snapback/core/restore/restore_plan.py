@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from snapback.core.model import Place, original
+from snapback.core.model import Place, original, record_of
 from snapback.core.model.backup_sets import BackupSet
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.restore.image_plan import ImagePlan
 from snapback.core.restore.restored import restored_tags
 

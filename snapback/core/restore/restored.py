@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from snapback.core.model import Snapshot
+from snapback.core.model import Snapshot, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.original import Disk
 from snapback.core.model.times import in_utc
-from snapback.core.replication.replication_plan import record_of
 
 USUAL_DISK = Disk("gp3")
 """What a volume becomes whose type isn't recorded."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snapback.core.disks.devices import DATA_DEVICES
-from snapback.core.model import Instance, Snapshot, original
+from snapback.core.model import Instance, Snapshot, original, record_of
 from snapback.core.model.backup_sets import found_corrupt, unusable
 from snapback.core.model.original import Disk
-from snapback.core.replication.replication_plan import record_of
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
 

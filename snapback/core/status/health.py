@@ -8,16 +8,9 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
-from snapback.core.model import Consistency, Snapshot
-from snapback.core.status.history import (
-    History,
-    Replicas,
-    age_of,
-    best_within,
-    corrupt_now,
-    taken_at,
-)
-from snapback.core.trim.trim_plan import age
+from snapback.core.model import Consistency, Snapshot, taken_at
+from snapback.core.model.times import age
+from snapback.core.status.history import History, Replicas, age_of, best_within, corrupt_now
 
 
 class Severity(IntEnum):

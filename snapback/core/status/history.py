@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from snapback.core.model import Consistency, Place, Snapshot
+from snapback.core.model import Consistency, Place, Snapshot, taken_at
 from snapback.core.model.verdicts import GOOD, Verified, verdict_of
 
 
@@ -79,11 +79,6 @@ class History:
     def age(self, snapshot: Snapshot) -> timedelta:
         """Answer how old a snapshot's data are."""
         return self.now - taken_at(snapshot)
-
-
-def taken_at(snapshot: Snapshot) -> datetime:
-    """Answer the instant of a snapshot's data."""
-    return snapshot.record.taken_at if snapshot.record else snapshot.started_at
 
 
 def last_verified(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, Verified] | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snapback.core.leases.lease import Kind, Lent
-from snapback.core.model import Instance, Place, Snapshot, Volume
+from snapback.core.model import Instance, Place, Snapshot, Volume, taken_at
 from snapback.core.model import tags as our_tags
-from snapback.core.status.history import History, Replicas, Standing, taken_at
-from snapback.core.trim.trim_plan import age
+from snapback.core.model.times import age
+from snapback.core.status.history import History, Replicas, Standing
 
-Timeline = tuple[str, str, str]
+_Volume = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +135,12 @@ def survey(
     )
 
 
-def _by_timeline(seen: Iterable[Seen]) -> dict[Timeline, list[Snapshot]]:
+def _by_timeline(seen: Iterable[Seen]) -> dict[_Volume, list[Snapshot]]:
     """Answer the snapshots of ours: (account, region, volume) -> wherever they lie, oldest first.
 
     One in ``error`` may have lost its record with its data; its VolumeId then says what it was of.
     """
-    found: dict[Timeline, list[Snapshot]] = defaultdict(list)
+    found: dict[_Volume, list[Snapshot]] = defaultdict(list)
     for place in seen:
         for snapshot in place.snapshots:
             if our_tags.manager_of(snapshot.tags):
@@ -156,7 +156,7 @@ def _by_timeline(seen: Iterable[Seen]) -> dict[Timeline, list[Snapshot]]:
 
 
 def _of_place(
-    seen: Seen, found: Mapping[Timeline, list[Snapshot]], tag: tuple[str, str], exclude_tag: str
+    seen: Seen, found: Mapping[_Volume, list[Snapshot]], tag: tuple[str, str], exclude_tag: str
 ) -> tuple[list[History], list[Instance], int]:
     """Answer the histories of a place, its instances with nothing to back up, and exclusions."""
     instance_of = {
@@ -199,7 +199,7 @@ def _history(
     volume_id: str,
     standing: Standing,
     instance_of: Mapping[str, tuple[Instance, str]],
-    found: Mapping[Timeline, list[Snapshot]],
+    found: Mapping[_Volume, list[Snapshot]],
 ) -> History:
     everywhere = found.get((seen.place.account, seen.place.region, volume_id), [])
     native = [s for s in everywhere if s.place == seen.place]
@@ -226,7 +226,7 @@ def _history(
 
 def _replicas(
     history: History,
-    found: Mapping[Timeline, list[Snapshot]],
+    found: Mapping[_Volume, list[Snapshot]],
     destinations: Mapping[str, Sequence[str]],
     read: set[Place],
 ) -> tuple[Replicas, ...]:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from snapback.core.model import Record, Snapshot
+from snapback.core.model import Snapshot, Timeline, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.verdicts import GOOD, is_corrupt, verdict_of
 
-Timeline = tuple[str, str]
 SetKey = tuple[str, str]
 
 
@@ -222,7 +221,7 @@ def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, li
 def _timelines(oldest_first: Iterable[Snapshot], now: datetime) -> dict[Timeline, list[Snapshot]]:
     found: dict[Timeline, list[Snapshot]] = defaultdict(list)
     for snapshot in oldest_first:
-        record = _record(snapshot)
+        record = record_of(snapshot)
         if (
             snapshot.state == "completed"
             and record.taken_at <= now
@@ -247,7 +246,7 @@ def protections(snapshot: Snapshot, now: datetime, protection: Protection) -> li
         reasons.append("archived")
     if manager := our_tags.manager_of(snapshot.tags):
         reasons.append(f"managed by another service (tag {manager})")
-    if _record(snapshot).taken_at > now:
+    if record_of(snapshot).taken_at > now:
         reasons.append("dated in the future")
     if part := protection.in_flight.get(snapshot.snapshot_id):
         reasons.append(part)
@@ -272,7 +271,7 @@ def _thin(
     for snapshot_id, why in _kept_for_verdicts(timeline, newest).items():
         kept[snapshot_id].append(why)
     reach = policy.reach(_counted_from(newest, policy, now))
-    taken = [_record(snapshot).taken_at for snapshot in timeline]
+    taken = [record_of(snapshot).taken_at for snapshot in timeline]
     for kind, _, first in reach:
         begin = bisect_left(taken, first)
         numbers = [kind.number_of(taken_at) for taken_at in taken[begin:]]
@@ -312,7 +311,7 @@ def _good_after(snapshot: Snapshot, timeline: Iterable[Snapshot]) -> bool:
     """Tell whether a newer snapshot was verified and found good."""
     for other in timeline:
         verdict = verdict_of(other.tags) if our_tags.VERDICT in other.tags else None
-        newer = _record(other).taken_at > _record(snapshot).taken_at
+        newer = record_of(other).taken_at > record_of(snapshot).taken_at
         if newer and verdict and verdict.word == GOOD:
             return True
     return False
@@ -333,14 +332,14 @@ def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
     Of several of one instant that is the one that a period would keep: the best, then the one made
     first.
     """
-    newest_at = _record(timeline[-1]).taken_at
-    begin = bisect_left(timeline, newest_at, key=lambda snapshot: _record(snapshot).taken_at)
+    newest_at = record_of(timeline[-1]).taken_at
+    begin = bisect_left(timeline, newest_at, key=lambda snapshot: record_of(snapshot).taken_at)
     return max(timeline[begin:], key=_quality)
 
 
 def _counted_from(newest: Snapshot, policy: Policy, now: datetime) -> datetime:
     """Answer the instant from which periods are counted back."""
-    taken_at = _record(newest).taken_at
+    taken_at = record_of(newest).taken_at
     if policy.fade_after_days is None:
         return taken_at
     return now if now - taken_at > timedelta(days=policy.fade_after_days) else taken_at
@@ -371,30 +370,21 @@ def _keep_sets_whole(
     doubles: dict[str, str] = {}
     for snapshot in oldest_first:
         if snapshot.set_id:
-            members[_record(snapshot).region, snapshot.set_id].append(snapshot)
+            members[record_of(snapshot).region, snapshot.set_id].append(snapshot)
     for (_, set_id), snapshots_of_set in members.items():
         kept = [s for s in snapshots_of_set if reasons[s.snapshot_id]]
-        kept_ids = {_record(s).identity: s.snapshot_id for s in reversed(kept)}
+        kept_ids = {record_of(s).identity: s.snapshot_id for s in reversed(kept)}
         for snapshot in snapshots_of_set if kept else ():
             if reasons[snapshot.snapshot_id]:
                 continue
-            if other := kept_ids.get(_record(snapshot).identity):
+            if other := kept_ids.get(record_of(snapshot).identity):
                 doubles[snapshot.snapshot_id] = f"the same as {other}, which is kept"
             else:
-                kept_ids[_record(snapshot).identity] = snapshot.snapshot_id
+                kept_ids[record_of(snapshot).identity] = snapshot.snapshot_id
                 reasons[snapshot.snapshot_id].append(f"{set_id} is kept for {kept[0].snapshot_id}")
     return doubles
 
 
 def _oldest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
     """Answer those that have a record."""
-    return sorted((snapshot for snapshot in snapshots if snapshot.record), key=_by_age)
-
-
-def _by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:
-    return _record(snapshot).taken_at, snapshot.started_at, snapshot.snapshot_id
-
-
-def _record(snapshot: Snapshot) -> Record:
-    assert snapshot.record is not None
-    return snapshot.record
+    return sorted((snapshot for snapshot in snapshots if snapshot.record), key=by_age)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, Timeline, taken_at
 from snapback.core.model import tags as our_tags
+from snapback.core.model.times import age
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy, Protection, Timeline, Verdict
+from snapback.core.trim.retention import Policy, Protection, Verdict
 
 SMALLEST_BRAKED = 10
 
@@ -102,7 +103,7 @@ def plan_broken(snapshots: Iterable[Snapshot], now: datetime) -> list[Broken]:
         if snapshot.state == "error":
             broken.append(snapshot)
         elif snapshot.state == "completed":
-            volume, at = _volume(snapshot), _taken_at(snapshot)
+            volume, at = _volume(snapshot), taken_at(snapshot)
             last_good[volume] = max(at, last_good.get(volume, at))
     return [
         Broken(
@@ -125,15 +126,6 @@ def _why_broken(snapshot: Snapshot, last_good: datetime | None, now: datetime) -
     return f"{_volume(snapshot)}: {snapshot.state_message or 'EC2 gives no reason'}; {good}"
 
 
-def age(span: timedelta) -> str:
-    """Answer a span of time as people say it: ``5 min``, ``3 h``, ``12 days``."""
-    span = max(span, timedelta())
-    hours = span // timedelta(hours=1)
-    if not hours:
-        return f"{span // timedelta(minutes=1)} min"
-    return f"{hours} h" if hours < 48 else f"{hours // 24} days"
-
-
 def kind_of_reason(reason: str) -> str:
     """Answer a reason without its particulars, for counting: ``hour``, ``in use``."""
     first = reason.split()[0]
@@ -147,7 +139,3 @@ def kind_of_reason(reason: str) -> str:
 
 def _volume(snapshot: Snapshot) -> str:
     return snapshot.record.volume if snapshot.record else snapshot.volume_id
-
-
-def _taken_at(snapshot: Snapshot) -> datetime:
-    return snapshot.record.taken_at if snapshot.record else snapshot.started_at

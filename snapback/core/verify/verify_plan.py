@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import NO_ROOT, BackupSet, sets_of
 from snapback.core.model.verdicts import verdict_of
-from snapback.core.replication.replication_plan import record_of
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 _SAMPLE = re.compile(r"(\d+(?:\.\d+)?)(%?)\Z", re.ASCII)
