@@ -25,7 +25,7 @@ from measuring import Aims, show_head, show_row
 
 from snapback import config
 from snapback.backup import back_up_by_tag
-from snapback.core.model.outcome import Word
+from snapback.errors import Word
 from snapback.run import Run
 
 AIM_S = 0.15

@@ -35,14 +35,61 @@ An error carries what it knows as attributes; ``str(error)`` is the one line for
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from snapback.core.leases.lease import Lent
-    from snapback.core.model import Snapshot, Volume
-    from snapback.core.model.outcome import Outcome
+    from snapback.core.model import Place, Snapshot, Volume
+
+
+class Word(Enum):
+    """What became of an item: the word that people read, and the exit code that goes with it.
+
+    Exit codes: 0 all done; 1 something failed; 2 refused, nothing done; 3 done, but less than
+    asked, or broken snapshots of ours were found; 4 something may be left behind that needs a hand.
+    """
+
+    DONE = "done", 0
+    OK = "ok", 0
+    WARNING = "warning", 0
+    CRITICAL = "critical", 0
+    UNKNOWN = "unknown", 0
+    DELETED = "deleted", 0
+    WOULD = "would do", 0
+    ALREADY_RESTORED = "already restored", 0
+    BEGUN = "begun", 0
+    MOUNTED = "mounted", 0
+    ALREADY_REPLICATED = "already replicated", 0
+    BEING_REPLICATED = "being replicated", 0
+    ALREADY_GONE = "already gone", 0
+    IN_USE = "in use", 0
+    PROTECTED = "protected", 0
+    NOT_OURS = "not ours", 0
+    EXCLUDED = "excluded", 0
+    PARTIAL = "partial", 3
+    BUSY = "busy", 3
+    LESS_CONSISTENT = "less consistent", 3
+    OPAQUE = "opaque", 0
+    KEPT_ALL = "kept all", 3
+    BROKEN = "broken", 3
+    NO_VOLUMES = "no volumes", 3
+    CORRUPT = "corrupt", 1
+    FAILED = "failed", 1
+    TIMED_OUT = "timed out", 1
+    NOT_DONE = "not done", 1
+    REFUSED = "refused", 2
+    LEFT_BEHIND = "left behind", 4
+    LEFT_FROZEN = "left frozen", 4
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        self.text = text
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return self.text
 
 
 _MILDEST_FIRST = (0, 3, 2, 1, 4)
@@ -53,10 +100,21 @@ def worst_of(exit_codes: Iterable[int]) -> int:
     return max(exit_codes, key=_MILDEST_FIRST.index, default=0)
 
 
-class SnapbackError(Exception):
-    """Anything that snapback raises on purpose. It can be pickled, whatever it is made of."""
+class _ExitCodeOfWord:
+    """Reads an error's exit code off its word, for the class and for its instances."""
 
-    exit_code = 1
+    def __get__(self, error: SnapbackError | None, kind: type[SnapbackError]) -> int:
+        return kind.word.exit_code
+
+
+class SnapbackError(Exception):
+    """Anything that snapback raises on purpose. It can be pickled, whatever it is made of.
+
+    :cvar word: what became of whatever the error ended; with it goes the exit code.
+    """
+
+    word: ClassVar[Word] = Word.FAILED
+    exit_code = _ExitCodeOfWord()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), self.args, vars(self))
@@ -72,7 +130,7 @@ def _again(kind: type[SnapbackError], args: tuple[Any, ...], known: dict[str, An
 class Refused(SnapbackError):
     """Nothing was done, since it should not be."""
 
-    exit_code = 2
+    word = Word.REFUSED
 
 
 class UsageError(Refused):
@@ -142,6 +200,8 @@ class VolumesBusy(SnapbackError):
         EC2 doesn't show it, since it was deleted while pending.
     """
 
+    word = Word.TIMED_OUT
+
     def __init__(self, volumes: Iterable[Volume], full: Mapping[str, Snapshot]) -> None:
         super().__init__(volumes, full)
         self.volumes = tuple(volumes)
@@ -168,6 +228,8 @@ def in_the_way(full: Mapping[str, Snapshot]) -> str:
 
 class SnapshotTimeout(SnapbackError):
     """A snapshot is still pending when the time to wait for it is over. It was not deleted."""
+
+    word = Word.TIMED_OUT
 
 
 class HostError(SnapbackError):
@@ -245,13 +307,13 @@ class NotMoved(HostError):
 class LeftFrozen(SnapbackError):
     """A file system may be left frozen: says on which host, and the command that thaws it."""
 
-    exit_code = 4
+    word = Word.LEFT_FROZEN
 
 
 class Collision(SnapbackError):
     """What was to be done is done already, or somebody else is doing it: no failure."""
 
-    exit_code = 0
+    word = Word.ALREADY_REPLICATED
 
 
 class AlreadyReplicated(Collision):
@@ -261,6 +323,8 @@ class AlreadyReplicated(Collision):
 class BeingReplicated(Collision):
     """A replica of the snapshot is on its way; whoever makes it has shown life lately."""
 
+    word = Word.BEING_REPLICATED
+
 
 class LeftBehind(SnapbackError):
     """Something temporary could not be taken down; the rest was.
@@ -269,7 +333,7 @@ class LeftBehind(SnapbackError):
     :ivar run_id: the run that it was for.
     """
 
-    exit_code = 4
+    word = Word.LEFT_BEHIND
 
     def __init__(
         self, left: Sequence[tuple[Lent, str]], run_id: str, error: BaseException | None = None
@@ -288,6 +352,25 @@ class LeftBehind(SnapbackError):
 class Interrupted(SnapbackError):
     """The run was asked to stop before this was begun or known to be done."""
 
+    word = Word.NOT_DONE
+
+
+class ItemOutcome(Protocol):
+    """What became of one item: an :class:`~snapback.core.model.outcome.Outcome`."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def word(self) -> Word: ...
+    @property
+    def explanation(self) -> str: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def facts(self) -> dict[str, Any]: ...
+    @property
+    def exit_code(self) -> int: ...
+
 
 class ItemsFailed(SnapbackError):
     """Of many items not all went well.
@@ -295,7 +378,7 @@ class ItemsFailed(SnapbackError):
     :ivar outcomes: what happened to every item, also to those that went well.
     """
 
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, outcomes: Sequence[ItemOutcome]) -> None:
         super().__init__(outcomes)
         self.outcomes = tuple(outcomes)
 

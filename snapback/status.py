@@ -99,7 +99,7 @@ def read_status(
         tag=(settings.tag_name, settings.tag_value),
         exclude_tag=settings.exclude_tag,
         destinations=settings.destinations,
-        unread={result.item: str(result.error) for result in results if result.error},
+        unread={result.item: result.error for result in results if result.error},
     )
     return Status(
         places=tuple(shown),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from snapback.core.model import Place, Snapshot
-from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
-from snapback.errors import BrakeError, SnapbackError
+from snapback.errors import BrakeError, SnapbackError, Word
 from snapback.run import Run, current, fanout, units
 from snapback.snapshots import deletion_log
 from snapback.snapshots.catalog import all_snapshots, protection_of
@@ -131,16 +131,7 @@ def _plans_of(
     """Answer the plans, and the regions that could not be read."""
     fanout.refuse_if_all_refused(results)
     plans = [result.value for result in results if result.value]
-    failures = [
-        Outcome(
-            subject=str(result.item),
-            word=word_for(result.error),
-            explanation=str(result.error),
-            place=result.item,
-        )
-        for result in results
-        if result.error
-    ]
+    failures = [Outcome.of_failed(result.item, result.error) for result in results if result.error]
     return plans, failures
 
 
@@ -162,11 +153,9 @@ def _unread(flying: Transfers, failures: Sequence[Outcome]) -> list[Outcome]:
     """Answer the regions whose transfers are not known, but for those that failed altogether."""
     told = {outcome.place for outcome in failures}
     return [
-        Outcome(
-            subject=str(place),
-            word=word_for(error),
+        replace(
+            Outcome.of_failed(place, error),
             explanation=f"which snapshots are on their way there isn't known: {error}",
-            place=place,
         )
         for place, error in flying.unread.items()
         if not {place, Place("", place.account)} & told

@@ -8,21 +8,20 @@ from typing import Any
 
 from snapback.backup import consistency, fleet, pending_limit
 from snapback.backup.capture import Taken, see_through
-from snapback.backup.outcomes import outcome_failed
 from snapback.core.backup.set_plan import (
     own_tags_of_one,
     record_of_one,
     tags_of_one,
 )
 from snapback.core.model import Instance, Place, Snapshot, Volume, record
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import SET
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import UsageError
+from snapback.errors import UsageError, Word
 from snapback.run import Run, current, fanout, units
 
 
@@ -247,7 +246,7 @@ def back_up_by_tag(
     for result in results:
         outcomes += result.value or []
         if result.error:
-            outcomes.append(outcome_failed(result.item, result.error))
+            outcomes.append(Outcome.of_failed(result.item, result.error))
     if not outcomes:
         regions = ", ".join(str(place) for place in places)
         outcomes.append(

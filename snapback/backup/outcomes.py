@@ -8,9 +8,9 @@ from sys import intern
 from snapback.backup.capture import Taken
 from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.set_plan import SetPlan
-from snapback.core.model import Instance, Place
-from snapback.core.model.outcome import Outcome, Word, word_for
-from snapback.errors import SnapbackError, VolumesBusy, in_the_way
+from snapback.core.model import Instance
+from snapback.core.model.outcome import Outcome, word_for
+from snapback.errors import SnapbackError, VolumesBusy, Word, in_the_way
 from snapback.ssh.freeze import Terms
 
 
@@ -104,16 +104,6 @@ def _nothing_to_take(plan: SetPlan) -> tuple[Word, str]:
 
 def outcome_unplanned(instance: Instance, error: SnapbackError | None) -> Outcome:
     """Answer that nothing was taken of an instance, since its volumes could not be read."""
-    failed = outcome_failed(instance.place, error or SnapbackError("no reason"))
+    failed = Outcome.of_failed(instance.place, error or SnapbackError("no reason"))
     facts = {"instance": instance.instance_id, "name": instance.name}
     return replace(failed, subject=instance.instance_id, facts=facts)
-
-
-def outcome_failed(place: Place, error: SnapbackError) -> Outcome:
-    """Answer that nothing became of a place."""
-    return Outcome(
-        subject=str(place),
-        word=word_for(error),
-        explanation=str(error),
-        place=place,
-    )

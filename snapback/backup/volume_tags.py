@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from snapback.backup.fleet import earmark
-from snapback.backup.outcomes import outcome_failed
 from snapback.core.backup.volume_tags import Setting, VolumeTags, plan_volume_tags, settings_for
 from snapback.core.model import Place
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.ec2.instances import all_instances, instances_by_tag
 from snapback.ec2.tags import create_tags
 from snapback.ec2.volumes import all_volumes, in_batches, volumes_of
-from snapback.errors import ApiError, Interrupted, SnapbackError, UsageError
+from snapback.errors import ApiError, Interrupted, SnapbackError, UsageError, Word
 from snapback.run import Run, current, fanout
 
 MOST_BATCHES = 5
@@ -76,7 +75,7 @@ def clone_tags(
     )
     fanout.refuse_if_all_refused(results)
     plans = [plan for result in results for plan in result.value or ()]
-    failures = [outcome_failed(result.item, result.error) for result in results if result.error]
+    failures = [Outcome.of_failed(result.item, result.error) for result in results if result.error]
     errors = {} if dry_run else _set(run, settings_for(plans))
     outcomes = [*(_outcome(plan, errors, dry_run) for plan in plans), *failures]
     return outcomes or [_nothing(places, "" if every else f"{name}={value}")]

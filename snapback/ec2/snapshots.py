@@ -10,11 +10,10 @@ from typing import Any
 
 from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
 from snapback.core.model import Place, Snapshot, record
-from snapback.core.model.outcome import Word
 from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags, write_tags
-from snapback.errors import ApiError, LostAnswer, UsageError
+from snapback.errors import ApiError, LostAnswer, UsageError, Word
 
 # Looking for what a lost call may have made: 7.5 s in all, on purpose less than the 15 s in which
 # EC2 refuses a second snapshot of a volume. So, should it become visible later than that, a

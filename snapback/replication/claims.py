@@ -20,12 +20,12 @@ from datetime import timedelta
 from snapback.core.leases.lease import expiry
 from snapback.core.log_context import about, of_item
 from snapback.core.model import tags as our_tags
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Step
 from snapback.ec2.key_pairs import create_key_pair, delete_key_pair, key_pairs
 from snapback.ec2.snapshots import own_snapshots
 from snapback.ec2.tags import create_tags
-from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError
+from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError, Word
 from snapback.run import Run
 from snapback.snapshots.in_flight import CLAIM
 

@@ -12,12 +12,13 @@ from datetime import timedelta
 
 from snapback.core.backoff import growing
 from snapback.core.model import Identity, Place, Snapshot
-from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.replication.replication_plan import ReplicationPlan, Step, Waiting
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.errors import (
     SnapbackError,
     SnapshotTimeout,
+    Word,
 )
 from snapback.replication.engine import Opener, Options
 from snapback.run import Run, fanout

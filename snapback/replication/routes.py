@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from snapback.core.model import Place, Snapshot
-from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Known, ReplicationPlan, Waiting
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import check_id, snapshots_by_id
-from snapback.errors import SnapbackError, UsageError
+from snapback.errors import SnapbackError, UsageError, Word
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.by_rsync import open_rsync_engine
 from snapback.replication.engine import Opener, Options
@@ -219,13 +219,8 @@ def _swept(run: Run, plans: Sequence[ReplicationPlan]) -> list[Outcome]:
 
 
 def _leg_failed(leg: Leg, error: SnapbackError) -> Outcome:
-    return Outcome(
-        subject=str(leg),
-        word=word_for(error),
-        explanation=str(error),
-        place=leg.destination,
-        facts={"source_region": leg.source.region},
-    )
+    facts = {"source_region": leg.source.region}
+    return replace(Outcome.of_failed(leg.destination, error), subject=str(leg), facts=facts)
 
 
 def _failed_if_empty(run: Run, replication: Replication, earmark: Earmark) -> Replication:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
+from snapback.errors import Word
 from snapback.replication.mountpoints import Side
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.ssh.moving import Moved

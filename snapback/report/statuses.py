@@ -6,13 +6,14 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from snapback.core.model import Place, Snapshot, taken_at
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model import Snapshot, taken_at
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import age
 from snapback.core.status.health import Severity
 from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.status.survey import Temporary
 from snapback.core.text import printable
+from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
 
@@ -151,7 +152,7 @@ def _outcomes(status: Status) -> list[Outcome]:
     missing = [o for o in status.judged if o.history.last is None and _is(o, Standing.EARMARKED)]
     in_use = [o for o in status.judged if o.history.last and _is(o, Standing.EARMARKED)]
     return [
-        *(_unread(place, why) for place, why in status.survey.unread.items()),
+        *(Outcome.of_failed(place, error) for place, error in status.survey.unread.items()),
         *map(_outcome, missing),
         *map(_bare, status.survey.bare),
         *(_outcome(o) for o in status.judged if _is(o, Standing.NO_LONGER)),
@@ -307,15 +308,6 @@ def _temporary(one: Temporary) -> Outcome:
             "run_id": thing.run_id,
             "since": one.since.isoformat() if one.since else None,
         },
-    )
-
-
-def _unread(place: Place, why: str) -> Outcome:
-    return Outcome(
-        subject=str(place),
-        word=Word.FAILED,
-        explanation=why,
-        place=place,
     )
 
 

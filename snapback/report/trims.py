@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from snapback.core.model.outcome import Word
 from snapback.core.trim.trim_plan import TrimPlan
+from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.trim import Trimming
 

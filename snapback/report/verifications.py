@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapback.core.model.outcome import Word
+from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.verify import Verification
 

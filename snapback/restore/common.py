@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from snapback.core.model import Place
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.outcome import word_for as usual_word_for
 from snapback.core.restore.restore_plan import Maps
 from snapback.ec2.temporary import Lender
-from snapback.errors import Refused, SnapbackError
+from snapback.errors import SnapbackError, Word
 from snapback.run import Run
 from snapback.workers.sweep import lender_at
 
@@ -56,8 +56,8 @@ def maps_into(
 
 
 def word_for(error: SnapbackError) -> Word:
-    """Answer the word for what became of a restore that an error ended: it may be refused."""
-    return Word.REFUSED if isinstance(error, Refused) else usual_word_for(error)
+    """Return the word for a restore that an error ended; a refusal is told apart from a failure."""
+    return usual_word_for(error, refusal=Word.REFUSED)
 
 
 def outcome(

@@ -12,13 +12,13 @@ from snapback.core.backoff import growing
 from snapback.core.leases.cloud_config import drill_config
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.restore.restore_plan import InstancePlan
 from snapback.ec2.instances import console_output
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import run_instance, status_checks
 from snapback.ec2.temporary import Lender
-from snapback.errors import LeftBehind, SnapbackError
+from snapback.errors import LeftBehind, SnapbackError, Word
 from snapback.restore.common import word_for
 from snapback.restore.instances import image_of, outcome_of
 from snapback.run import Run

@@ -13,7 +13,7 @@ from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Place, Snapshot, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_utc
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import (
@@ -35,7 +35,7 @@ from snapback.ec2.restoring import (
 )
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
-from snapback.errors import LeftBehind, SnapbackError, UsageError
+from snapback.errors import LeftBehind, SnapbackError, UsageError, Word
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -160,7 +160,7 @@ def restore_by_tag(
     fanout.refuse_if_all_refused(results)
     done = [result.value for result in results if result.value]
     failed = [
-        outcome(str(result.item), word_for(result.error), str(result.error), result.item, {})
+        Outcome.of_failed(result.item, result.error, refusal=Word.REFUSED)
         for result in results
         if result.error
     ]

@@ -9,12 +9,12 @@ from typing import Any
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Snapshot, record_of
 from snapback.core.model.backup_sets import unfit
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_both, in_utc
 from snapback.core.restore.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
-from snapback.errors import SnapbackError, UsageError
+from snapback.errors import SnapbackError, UsageError, Word
 from snapback.restore.common import (
     Restoration,
     in_words,

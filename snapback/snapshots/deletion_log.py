@@ -16,9 +16,8 @@ from typing import Any
 
 from snapback.core.log_context import about, of_item
 from snapback.core.model import Snapshot
-from snapback.core.model.outcome import Word
 from snapback.ec2 import snapshots as ec2_snapshots
-from snapback.errors import ConfigError, SnapbackError
+from snapback.errors import ConfigError, SnapbackError, Word
 from snapback.run import Run
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from pathlib import Path
 from snapback import config
 from snapback.config import Loaded
 from snapback.core.log_context import about
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.secrets import redact
-from snapback.errors import ConfigError, SnapbackError, UsageError
+from snapback.errors import ConfigError, SnapbackError, UsageError, Word
 from snapback.report.report import Report, document, in_words
 from snapback.report.screen import Screen, one_line
 from snapback.run import Run, hooks, logs, use

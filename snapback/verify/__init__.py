@@ -8,7 +8,7 @@ from functools import partial
 
 from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, unusable
-from snapback.core.model.outcome import Outcome, Word, word_for
+from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.model.verdicts import CORRUPT, OPAQUE, Verified, verdict_of, write_verdict
 from snapback.core.verify.examination import compare, in_light_of, judge
 from snapback.core.verify.verify_plan import (
@@ -21,7 +21,7 @@ from snapback.core.verify.verify_plan import (
 )
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import LeftBehind, SnapbackError, UsageError
+from snapback.errors import LeftBehind, SnapbackError, UsageError, Word
 from snapback.run import Run, current, fanout
 from snapback.run.fanout import Result, or_raise
 from snapback.snapshots.catalog import all_snapshots, snapshots_of_instance
@@ -148,13 +148,13 @@ def verify_all(
     )
     fanout.refuse_if_all_refused(results)
     plans = [result.value for result in results if result.value]
-    outcomes = [_unread(result.item, result.error) for result in results if result.error]
+    outcomes = [Outcome.of_failed(result.item, result.error) for result in results if result.error]
     done = fanout.each(
         plans, lambda plan: _carry_out(run, plan, dry_run, digest=digest), stop=run.stop
     )
     for one in done:
         outcomes += one.value or []
-        outcomes += [_unread(one.item.place, one.error)] if one.error else []
+        outcomes += [Outcome.of_failed(one.item.place, one.error)] if one.error else []
     if not outcomes:
         what = "snapshot" if replicas else "snapshot that was taken there"
         outcomes.append(
@@ -172,15 +172,6 @@ def _demand_comparable(run: Run, *, digest: bool) -> None:
         raise UsageError(
             "--digest: replicas are without the files of replication.exclude, so they aren't equal"
         )
-
-
-def _unread(place: Place, error: SnapbackError) -> Outcome:
-    return Outcome(
-        subject=str(place),
-        word=word_for(error),
-        explanation=str(error),
-        place=place,
-    )
 
 
 def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> list[Outcome]:
@@ -205,7 +196,7 @@ def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> li
                 on_done=lambda _: run.progress.done(),
             )
     except LeftBehind as error:
-        outcomes.append(_unread(plan.place, error))
+        outcomes.append(Outcome.of_failed(plan.place, error))
     except SnapbackError as error:
         results = results or [Result(snapshot, error=error) for snapshot in plan.chosen]
     return [*(_became(result) for result in results), *outcomes]

@@ -12,10 +12,10 @@ from typing import Any
 
 from snapback.core.model import Snapshot, record_of
 from snapback.core.model.backup_sets import unusable
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_utc
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import Interrupted, UsageError
+from snapback.errors import Interrupted, UsageError, Word
 from snapback.run import Run
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh import disks

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from snapback.core.leases.lease import Kind, Lent, Verdict, plan_sweep
 from snapback.core.model import Place
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import EXPIRES
 from snapback.ec2.removal import lent_things, take_back
 from snapback.ec2.temporary import Lender
-from snapback.errors import Interrupted, SnapbackError
+from snapback.errors import Interrupted, SnapbackError, Word
 from snapback.run import Run, fanout
 from snapback.run.fanout import Result
 

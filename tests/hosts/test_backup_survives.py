@@ -14,7 +14,8 @@ from ec2_sandbox import Sandbox
 
 from snapback import config
 from snapback.backup import back_up_by_tag
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
+from snapback.errors import Word
 from snapback.run import Run
 from tests.hosts.helpers import (
     HANG_S,

@@ -8,9 +8,8 @@ import pytest
 
 from snapback import backup_instances_by_tag, create_snapshot
 from snapback.core.model import Place, Volume
-from snapback.core.model.outcome import Word
 from snapback.core.model.record import parse
-from snapback.errors import ItemsFailed, VolumesBusy
+from snapback.errors import ItemsFailed, VolumesBusy, Word
 from snapback.run import use
 from tests.sandbox.conftest import instance
 

@@ -11,9 +11,8 @@ import pytest
 
 from snapback import get_region_conn, get_relevant_snapshots, rsync_region
 from snapback.core.model import Place
-from snapback.core.model.outcome import Word
 from snapback.core.replication.replication_plan import Step
-from snapback.errors import AlreadyReplicated, BeingReplicated, Collision
+from snapback.errors import AlreadyReplicated, BeingReplicated, Collision, Word
 from snapback.replication.claims import held, name_of, renew
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import sets

@@ -8,8 +8,7 @@ from snapback import (
     trim_snapshots,
 )
 from snapback.core.model import Place
-from snapback.core.model.outcome import Word
-from snapback.errors import ItemsFailed
+from snapback.errors import ItemsFailed, Word
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.engine import Options
 from snapback.replication.execute import carry_out

@@ -11,9 +11,8 @@ from snapback import restore_instance
 from snapback.core.model import Place
 from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest
-from snapback.core.model.outcome import Word
 from snapback.core.model.verdicts import Verified, write_verdict
-from snapback.errors import ItemsFailed, UsageError
+from snapback.errors import ItemsFailed, UsageError, Word
 from snapback.snapshots.catalog import all_snapshots
 from snapback.verify.copies import copies_elsewhere
 from tests.sandbox.conftest import changing_calls, instance

@@ -13,6 +13,7 @@ from snapback.core.status.health import Limits
 from snapback.core.status.survey import Seen, survey
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy, Protection, Verdict
+from snapback.errors import SnapbackError
 from snapback.status import Status, judge_all
 
 REGION = "us-east-1"
@@ -155,7 +156,7 @@ def seen(
 def status_of(
     *places: Seen,
     destinations: Mapping[str, list[str]] | None = None,
-    unread: Mapping[Place, str] | None = None,
+    unread: Mapping[Place, SnapbackError] | None = None,
     limits: Limits | None = None,
 ) -> Status:
     """Answer the status of what was read, judged by the default limits."""

@@ -38,11 +38,12 @@ from snapback.core.doctor.permissions import Need
 from snapback.core.doctor.probe_results import State, Tried, Verdict, judge_task
 from snapback.core.model import Place
 from snapback.core.model.backup_sets import BackupSet
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import ReplicationPlan, Step
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import Given, Maps, There, plan_instance, wanted_there
 from snapback.core.trim.trim_plan import TrimPlan
+from snapback.errors import Word
 from snapback.replication.execute import would
 from snapback.replication.routes import Replication
 from snapback.report.backups import backup_report

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from snapback.core.model.outcome import Outcome, Word
+from snapback.core.model.outcome import Outcome
 from snapback.errors import (
     ApiError,
     BrakeError,
@@ -21,6 +21,7 @@ from snapback.errors import (
     SnapshotFailed,
     SnapshotTimeout,
     UsageError,
+    Word,
     worst_of,
 )
 

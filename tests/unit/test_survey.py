@@ -12,9 +12,9 @@ import pytest
 
 from snapback.core.leases.lease import Kind, Lent, expiry, marks
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
-from snapback.core.model.outcome import Word
 from snapback.core.status.health import Limits, Severity, judge
 from snapback.core.status.history import Standing
+from snapback.errors import SnapbackError, Word
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
 from snapback.status import Status
@@ -295,7 +295,7 @@ def test_a_destination_that_could_not_be_read_is_unknown() -> None:
     status = status_of(
         seen([an_instance("web", "a")], [snapshot()]),
         destinations={REGION: [OTHER]},
-        unread={Place(OTHER): "no permission"},
+        unread={Place(OTHER): SnapbackError("no permission")},
     )
     assert status.severity is Severity.UNKNOWN
     assert texts(status) == ["replicas in eu-west-1 unknown: it could not be read"]
@@ -354,10 +354,11 @@ def test_the_gravest_come_first_and_not_all_are_named() -> None:
         ),
         (lambda: status_of(seen()), 2),
         (lambda: status_of(seen([an_instance("web")])), 1),
-        (lambda: status_of(unread={Place(REGION): "why"}), 3),
+        (lambda: status_of(unread={Place(REGION): SnapbackError("why")}), 3),
         (
             lambda: status_of(
-                seen([an_instance("web", "a")]), unread={Place(OTHER): "critical counts more"}
+                seen([an_instance("web", "a")]),
+                unread={Place(OTHER): SnapbackError("critical counts more")},
             ),
             2,
         ),

@@ -12,6 +12,7 @@ from snapback.core.model import Instance, Place, Snapshot, Volume, taken_at
 from snapback.core.model import tags as our_tags
 from snapback.core.model.times import age
 from snapback.core.status.history import History, Replicas, Standing
+from snapback.errors import SnapbackError
 
 _Volume = tuple[str, str, str]
 
@@ -77,7 +78,7 @@ class Survey:
     bare: tuple[Instance, ...] = ()
     excluded: int = 0
     temporary: tuple[Temporary, ...] = ()
-    unread: Mapping[Place, str] = field(default_factory=dict)
+    unread: Mapping[Place, SnapbackError] = field(default_factory=dict)
 
     def of(self, standing: Standing) -> list[History]:
         """Answer the histories of one standing, in their order."""
@@ -99,7 +100,7 @@ def survey(
     tag: tuple[str, str],
     exclude_tag: str,
     destinations: Mapping[str, Sequence[str]],
-    unread: Mapping[Place, str] | None = None,
+    unread: Mapping[Place, SnapbackError] | None = None,
 ) -> Survey:
     """Put together what was read.
 
