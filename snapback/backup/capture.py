@@ -10,7 +10,6 @@ from typing import Any
 
 from snapback.backup import pending_limit
 from snapback.backup.consistency import Order, Still, found_again, take
-from snapback.core.backoff import growing
 from snapback.core.backup.set_plan import SetPlan, renewed, without
 from snapback.core.model import Place, Snapshot
 from snapback.core.model import tags as our_tags
@@ -25,6 +24,7 @@ from snapback.errors import (
     VolumesBusy,
 )
 from snapback.run import Run, fanout
+from snapback.run.waiting import Deadline, looks
 from snapback.snapshots import deletion_log
 
 log = logging.getLogger(__name__)
@@ -189,16 +189,15 @@ def see_through(
         (nothing is deleted then), :class:`~snapback.errors.Interrupted` for one not waited for.
     """
     watches = [_Watch(run, one) for one in taken]
-    pauses = growing()
+    attempts = looks(run)
     try:
         while waiting := [watch for watch in watches if not watch.over]:
+            next(attempts)
             ids = [s.snapshot_id for watch in waiting for s in watch.taken.snapshots]
             seen = snapshots_by_id(run.conn(place), place, ids, keep)
             _tell(run, place, seen)
             for watch in waiting:
                 watch.look(seen)
-            if not all(watch.over for watch in waiting):
-                run.pause(next(pauses))
     except SnapbackError as error:
         for watch in watches:
             if not watch.over:
@@ -230,7 +229,7 @@ class _Watch:
     def _begin(self, taken: Taken) -> None:
         self.taken = taken
         self.over = not taken.snapshots
-        self._deadline = self._run.clock() + 60 * self._run.settings.minutes_for_snap
+        self._deadline = Deadline(self._run, self._run.settings.minutes_for_snap)
 
     def end(self, error: SnapbackError | None = None) -> None:
         """Stop watching."""
@@ -247,7 +246,7 @@ class _Watch:
             self._discard_and_retake(failed[0])
         elif all(snapshot.state == "completed" for snapshot in now):
             self.end()
-        elif self._run.clock() > self._deadline:
+        elif self._deadline.is_over:
             pending = ", ".join(
                 f"{s.snapshot_id} ({s.progress or '0%'})" for s in now if s.state != "completed"
             )

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from snapback.core.backoff import growing
-from snapback.core.backup.pending_limit import full
+from snapback.core.backup.pending_limit import COUNTED_STATES, full
 from snapback.core.model import Place, Volume
 from snapback.ec2.snapshots import snapshots_of
 from snapback.errors import ApiError, Interrupted, SnapbackError, VolumesBusy
 from snapback.run import Run, fanout
+from snapback.run.waiting import looks
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,6 @@ FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
 
 _TOO_MANY_PENDING = "ConcurrentSnapshotLimitExceeded"
-_COUNTED = ("pending", "error")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -42,7 +41,7 @@ def named(run: Run, place: Place, volumes: Collection[Volume]) -> Iterator[None]
         if refusal.code != _TOO_MANY_PENDING:
             raise
         ids = [volume.volume_id for volume in volumes]
-        found = snapshots_of(run.conn(place), place, ids, _COUNTED)
+        found = snapshots_of(run.conn(place), place, ids, COUNTED_STATES)
         raise VolumesBusy(volumes, full(volumes, found)) from refusal
 
 
@@ -82,13 +81,17 @@ def take_all(
         workers = run.settings.workers
         return fanout.flow(batches, take, settle, workers=workers, stop=run.stop, ahead=2 * workers)
 
+    attempts = looks(
+        run, run.settings.minutes_for_snap, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S
+    )
+    late = next(attempts)
     found, ended = some(batches), None
-    for pause_s in _pauses(run):
+    while not late:
         waiting = {number: one for number, one in enumerate(found) if isinstance(one, _Waiting)}
         if not waiting:
             break
         try:
-            run.pause(pause_s)
+            late = next(attempts)
             free = _with_room(run, place, {number: one.error for number, one in waiting.items()})
         except SnapbackError as error:
             ended = _not_waited_for(error)
@@ -103,20 +106,10 @@ def take_all(
     ]
 
 
-def _pauses(run: Run) -> Iterator[float]:
-    """Answer how long to wait each time, growing, until the time for a snapshot is over."""
-    deadline = run.clock() + 60 * run.settings.minutes_for_snap
-    for pause_s in growing(FIRST_PAUSE_S, LONGEST_PAUSE_S):
-        left_s = deadline - run.clock()
-        if left_s <= 0:
-            return
-        yield min(pause_s, left_s)
-
-
 def _with_room(run: Run, place: Place, waiting: Mapping[int, VolumesBusy]) -> list[int]:
     """Answer which of those waiting have room now, as far as EC2 shows it."""
     volumes = {volume.volume_id: volume for error in waiting.values() for volume in error.volumes}
-    found = snapshots_of(run.conn(place), place, volumes, _COUNTED)
+    found = snapshots_of(run.conn(place), place, volumes, COUNTED_STATES)
     run.progress.waiting(place, found)
     still = full(volumes.values(), found)
     log.info("%s: %d wait for %d volumes with too many pending", place, len(waiting), len(still))

@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from snapback.core.backoff import growing
 from snapback.core.model import Place, Snapshot, record
 from snapback.core.model import tags as our_tags
 from snapback.core.model.outcome import Outcome
@@ -24,6 +23,7 @@ from snapback.errors import ApiError, SnapshotTimeout, UsageError
 from snapback.replication.claims import refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
 from snapback.run import Run
+from snapback.run.waiting import Deadline, looks
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class CopyEngine:
 
     def __init__(self, opened_at: datetime, force: bool) -> None:
         self._opened_at = opened_at
-        self._full_since: datetime | None = None
+        self._no_room: Deadline | None = None
         self._force = force
         self.facts: dict[str, dict[str, Any]] = {}
         self.outcomes: list[Outcome] = []
@@ -75,28 +75,29 @@ class CopyEngine:
         copy = _copy_of(run, step)
         if run.now(step.destination) - self._opened_at > FRESH:
             refuse_if_there(run, step, self._force)
-        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        attempts = looks(run, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+        next(attempts)
         while True:
             try:
                 copy_id = copy_surely(run.conn(step.destination), copy, run.patience)
-                self._full_since = None
+                self._no_room = None
                 return _as_begun(run, step, copy, copy_id)
             except ApiError as error:
                 if error.code != TOO_MANY:
                     raise
                 self._give_up_if_late(run, step.destination, error)
             log.info("%s: %s: waiting", step.source.snapshot_id, TOO_MANY)
-            run.pause(next(pauses))
+            next(attempts)
             refuse_if_there(run, step, self._force)
 
     def _give_up_if_late(self, run: Run, destination: Place, error: ApiError) -> None:
-        """Take note that there is no room for one more copy.
+        """Record that there is no room for one more copy.
 
         :raises SnapshotTimeout: nor has there been for long.
         """
-        now, minutes = run.now(destination), run.settings.minutes_for_snap
-        self._full_since = self._full_since or now
-        if now - self._full_since >= timedelta(minutes=minutes):
+        minutes = run.settings.minutes_for_snap
+        self._no_room = self._no_room or Deadline(run, minutes)
+        if self._no_room.is_over:
             raise SnapshotTimeout(
                 f"not begun: for {minutes:g} minutes EC2 has had no room for one more copy into "
                 f"{destination}: {error.reason}"

@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
-from snapback.core.backoff import growing
 from snapback.core.model import Identity, Place, Snapshot
 from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.replication.replication_plan import ReplicationPlan, Step, Waiting
@@ -22,6 +20,7 @@ from snapback.errors import (
 )
 from snapback.replication.engine import Opener, Options
 from snapback.run import Run, fanout
+from snapback.run.waiting import looks
 
 log = logging.getLogger(__name__)
 
@@ -87,21 +86,18 @@ class _Coming:
     ) -> Iterator[tuple[Waiting, Sequence[Step]]]:
         """Answer each of those that are waited for as it ends, with what is to be done then."""
         place, minutes = self._plan.source, self._run.settings.minutes_for_snap
-        deadline = self._run.now(place) + timedelta(minutes=minutes)
         left = list(waiting)
-        pauses = growing()
+        attempts = looks(self._run, minutes)
         while left:
+            late = next(attempts)
             ids = [step.source.snapshot_id for one in left for step in one.pending]
             seen = snapshots_by_id(self._run.conn(place), place, ids)
             self._run.progress.waiting(place, list(seen.values()))
-            late = self._run.now(place) >= deadline
             for one in list(left):
                 steps = self._look(one, seen, late)
                 if steps is not None:
                     left.remove(one)
                     yield one, steps
-            if left:
-                self._run.pause(next(pauses))
 
     def _look(self, one: Waiting, seen: dict[str, Snapshot], late: bool) -> Sequence[Step] | None:
         """Answer what is to be done of a set now, or ``None`` to go on waiting."""
@@ -138,16 +134,14 @@ def _watch(
     :returns: and what kept us from looking on, if anything did.
     """
     seen = {snapshot.snapshot_id: snapshot for snapshot in made}
-    deadline = run.now(place) + timedelta(minutes=run.settings.minutes_for_snap)
-    pauses = growing()
+    attempts = looks(run, run.settings.minutes_for_snap)
     try:
         while pending := [s.snapshot_id for s in seen.values() if s.state == "pending"]:
+            late = next(attempts)
             seen |= snapshots_by_id(run.conn(place), place, pending)
             run.progress.waiting(place, list(seen.values()))
-            still = any(snapshot.state == "pending" for snapshot in seen.values())
-            if not synchronously or not still or run.now(place) >= deadline:
+            if late or not synchronously:
                 break
-            run.pause(next(pauses))
     except SnapbackError as error:
         return seen, error
     return seen, None

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-from snapback.core.backoff import growing
 from snapback.core.disks.devices import FileSystem
 from snapback.core.model import Snapshot, Volume, record
 from snapback.core.model.outcome import Outcome
@@ -22,6 +20,7 @@ from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
 from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
 from snapback.run import Run, current
+from snapback.run.waiting import looks
 from snapback.snapshots import deletion_log
 from snapback.snapshots.catalog import protection_of
 from snapback.ssh.hold import held as held_there
@@ -193,18 +192,17 @@ def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
     :raises SnapshotTimeout: it is still pending.
     """
     place, minutes = snapshot.place, run.settings.minutes_for_snap
-    deadline = run.now(place) + timedelta(minutes=minutes)
-    pauses = growing()
+    attempts = looks(run, minutes)
     while True:
+        late = next(attempts)
         seen = snapshots_by_id(run.conn(place), place, [snapshot.snapshot_id])
         now = seen.get(snapshot.snapshot_id, snapshot)
         if now.state == "completed":
             return now
         if now.state == "error":
             raise SnapshotFailed(f"{now.snapshot_id} ended in error: {now.state_message}")
-        if run.now(place) >= deadline:
+        if late:
             raise SnapshotTimeout(f"{now.snapshot_id} is still pending after {minutes:g} minutes")
-        run.pause(next(pauses))
 
 
 def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from snapback.core.backoff import growing
 from snapback.core.leases.cloud_config import drill_config
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance
@@ -22,6 +21,7 @@ from snapback.errors import LeftBehind, SnapbackError, Word
 from snapback.restore.common import word_for
 from snapback.restore.instances import image_of, outcome_of
 from snapback.run import Run
+from snapback.run.waiting import looks
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import Key, new_key
 from snapback.workers.sweep import lender_at
@@ -111,12 +111,12 @@ def _wait_for_checks(run: Run, conn: Any, instance: Instance) -> None:
     :raises SnapbackError: they aren't in time, or fail.
     """
     minutes = run.settings.restore.drill_minutes
-    deadline, pauses = run.clock() + 60 * minutes, growing()
+    attempts = looks(run, minutes)
     while True:
+        late = next(attempts)
         system, itself = status_checks(conn, instance.instance_id)
         if system == itself == "ok":
             return
-        late = run.clock() >= deadline
         if late or "impaired" in (system, itself):
             state = f"system {system or 'unknown'}, instance {itself or 'unknown'}"
             raise SnapbackError(
@@ -124,7 +124,6 @@ def _wait_for_checks(run: Run, conn: Any, instance: Instance) -> None:
                 f"{f' after {minutes} minutes' if late else ''}; its console ends with: "
                 f"{_console(conn, instance)}"
             )
-        run.pause(next(pauses))
 
 
 def _console(conn: Any, instance: Instance) -> str:

@@ -17,7 +17,8 @@ MOST_PENDING_HDD = 1
 SECONDS_BETWEEN_SNAPSHOTS = 15.0
 
 _HDD = {"st1", "sc1"}
-_COUNTED = {"pending", "error"}
+COUNTED_STATES = ("pending", "error")
+"""The states of snapshots that count towards EC2's limit of pending ones."""
 
 
 def most_pending(volume: Volume) -> int:
@@ -34,7 +35,7 @@ def full(volumes: Collection[Volume], snapshots: Iterable[Snapshot]) -> dict[str
     """
     counted: Mapping[str, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
-        if snapshot.state in _COUNTED:
+        if snapshot.state in COUNTED_STATES:
             counted[snapshot.volume_id].append(snapshot)
     return {
         volume.volume_id: max(counted[volume.volume_id], key=_furthest)
