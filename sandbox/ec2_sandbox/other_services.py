@@ -39,7 +39,8 @@ def answer(world: World, request: Request) -> Response:
     if request.service == "sts":
         session = world.roles.session(request.access_key, world.clock.now())
         if request.action == "AssumeRole":
-            return Response(200, world.roles.assume(world, request.flat).encode())
+            xml = world.roles.assume(world.settings, world.clock.now(), request.flat)
+            return Response(200, xml.encode())
         if session and request.action == "GetCallerIdentity":
             return Response(200, world.roles.caller(session).encode())
     response_class = _response_class(world, request.service)
