@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ec2_sandbox import kms, recycle_bin
 from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.corrections.parameters import answer_parameters
-from ec2_sandbox.dispatch import JSON, Request, Response, refused_by_policies
 from ec2_sandbox.errors import ApiError
-from ec2_sandbox.permits import is_denied, refusal
+from ec2_sandbox.permits import is_denied, refusal, refused_by_policies
+from ec2_sandbox.wire import JSON, Request, Response
 
 if TYPE_CHECKING:
     from ec2_sandbox.world import World
