@@ -29,8 +29,6 @@ class StrictBackend(
 ):
     """One region's EC2. The world is one a process, as moto's own store of backends is."""
 
-    world: World
-
     def __init__(self, region_name: str, account_id: str) -> None:
         self.init_snapshots()
         self.init_volumes()
