@@ -152,7 +152,11 @@ def _server(settings: Settings, port: int, hosts: bool) -> Any:
 
         bodies = Hosts()
     try:
-        return Server(World(settings, bodies), port)
+        from ec2_sandbox.corrections.backend import install
+
+        world = World(settings, bodies)
+        install(world)
+        return Server(world, port)
     except BaseException:
         if bodies is not None:
             bodies.close()

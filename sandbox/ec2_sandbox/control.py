@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ec2_sandbox.dispatch import Response
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.faults import Fault
 from ec2_sandbox.hosts.control import COMMANDS as HOST_COMMANDS
 from ec2_sandbox.settings import read_time
 from ec2_sandbox.states import Destiny
+from ec2_sandbox.wire import Response
 
 if TYPE_CHECKING:
     from ec2_sandbox.world import World

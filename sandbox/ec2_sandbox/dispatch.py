@@ -6,18 +6,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ec2_sandbox import wire
-from ec2_sandbox.client import ENVIRONMENT
 from ec2_sandbox.corrections.regions import check_enabled
 from ec2_sandbox.errors import ApiError, DropConnection
 from ec2_sandbox.log import Call
-from ec2_sandbox.permits import check_permitted, unauthorized
-from ec2_sandbox.policies import first_refused
+from ec2_sandbox.permits import check_permitted, refused_by_policies, unauthorized
+from ec2_sandbox.wire import JSON, Request, Response
 
 if TYPE_CHECKING:
     from ec2_sandbox.faults import Fault
@@ -25,31 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _UNTOLD = ("Action", "Version")
-XML = "text/xml;charset=UTF-8"
-JSON = "application/x-amz-json-1.1"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request to an AWS service, as far as the sandbox looks at it."""
-
-    service: str
-    region: str
-    action: str
-    flat: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    path: str = "/"
-    access_key: str = ""
-
-
-@dataclass(frozen=True)
-class Response:
-    """One HTTP response."""
-
-    status: int
-    body: bytes
-    content_type: str = XML
 
 
 def serve(world: World, request: Request) -> Response:
@@ -160,15 +132,6 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
     if isinstance(answer, str):
         return answer
     return wire.write_answer(request.action, answer.values)
-
-
-def refused_by_policies(world: World, request: Request, account: str) -> str:
-    """Answers what the policies don't allow the sandbox's own access key; empty for nothing."""
-    policies = world.settings.policies
-    if policies is None or request.access_key != ENVIRONMENT["AWS_ACCESS_KEY_ID"]:
-        return ""
-    backend = world.backend(request.region, account)
-    return first_refused(policies, request.service, request.action, request.flat, backend)
 
 
 def _error_response(service: str, error: ApiError) -> Response:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ec2_sandbox import kms, recycle_bin
 from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.corrections.parameters import answer_parameters
-from ec2_sandbox.dispatch import JSON, Request, Response, refused_by_policies
 from ec2_sandbox.errors import ApiError
-from ec2_sandbox.permits import is_denied, refusal
+from ec2_sandbox.permits import is_denied, refusal, refused_by_policies
+from ec2_sandbox.wire import JSON, Request, Response
 
 if TYPE_CHECKING:
     from ec2_sandbox.world import World
@@ -39,7 +39,8 @@ def answer(world: World, request: Request) -> Response:
     if request.service == "sts":
         session = world.roles.session(request.access_key, world.clock.now())
         if request.action == "AssumeRole":
-            return Response(200, world.roles.assume(world, request.flat).encode())
+            xml = world.roles.assume(world.settings, world.clock.now(), request.flat)
+            return Response(200, xml.encode())
         if session and request.action == "GetCallerIdentity":
             return Response(200, world.roles.caller(session).encode())
     response_class = _response_class(world, request.service)

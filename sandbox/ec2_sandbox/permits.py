@@ -1,11 +1,18 @@
-"""What the caller may not do: actions that are denied, as if no policy allowed them."""
+"""What the caller may not do: actions that are denied, and those that no policy allows."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
+from ec2_sandbox.client import ENVIRONMENT
 from ec2_sandbox.errors import ApiError
+from ec2_sandbox.policies import first_refused
+from ec2_sandbox.wire import Request
+
+if TYPE_CHECKING:
+    from ec2_sandbox.world import World
 
 Denied = Mapping[str, Collection[str]]
 
@@ -34,6 +41,15 @@ def unauthorized(caller: str, name: str, region: str) -> ApiError:
         f"You are not authorized to perform this operation. {refusal(caller, name)} "
         f"Encoded authorization failure message: {told}",
     )
+
+
+def refused_by_policies(world: World, request: Request, account: str) -> str:
+    """Return what the policies don't allow the sandbox's own access key; empty for nothing."""
+    policies = world.settings.policies
+    if policies is None or request.access_key != ENVIRONMENT["AWS_ACCESS_KEY_ID"]:
+        return ""
+    backend = world.backend(request.region, account)
+    return first_refused(policies, request.service, request.action, request.flat, backend)
 
 
 def is_denied(denied: Denied, region: str, name: str) -> bool:

@@ -8,14 +8,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ec2_sandbox import wire
 from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.errors import ApiError
-
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
+from ec2_sandbox.settings import Settings
 
 _ROLE = re.compile(r"arn:aws:iam::(?P<account>\d{12}):role/(?P<name>[\w+=,.@/-]+)\Z")
 _SESSION_KEY = "ASIA"
@@ -42,18 +39,18 @@ class Roles:
         with self._lock:
             self._sessions.clear()
 
-    def assume(self, world: World, flat: Mapping[str, str]) -> str:
-        """Serves AssumeRole; answers its XML.
+    def assume(self, settings: Settings, now: datetime, flat: Mapping[str, str]) -> str:
+        """Serve AssumeRole, and return its XML.
 
         :raises ApiError: no such role in the settings, or another external id
         """
         arn, name = flat.get("RoleArn", ""), flat.get("RoleSessionName", "")
         role = _ROLE.match(arn)
-        if role is None or not _given_to(world.settings.roles, arn, flat.get("ExternalId", "")):
+        if role is None or not _given_to(settings.roles, arn, flat.get("ExternalId", "")):
             raise ApiError(
                 "AccessDenied", f"You are not authorized to perform sts:AssumeRole on {arn}", 403
             )
-        until = world.clock.now() + timedelta(seconds=world.settings.session_seconds)
+        until = now + timedelta(seconds=settings.session_seconds)
         key = _SESSION_KEY + secrets.token_hex(8).upper()
         held = f"arn:aws:sts::{role['account']}:assumed-role/{role['name']}/{name}"
         with self._lock:

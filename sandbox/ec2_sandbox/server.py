@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ec2_sandbox import recycle_bin, wire
 from ec2_sandbox.control import control
-from ec2_sandbox.dispatch import Request, Response, serve
+from ec2_sandbox.dispatch import serve
 from ec2_sandbox.errors import DropConnection, SandboxError
+from ec2_sandbox.wire import Request, Response
 
 if TYPE_CHECKING:
     from ec2_sandbox.world import World

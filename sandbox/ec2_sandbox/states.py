@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,12 +88,3 @@ class Lifecycle:
             return
         snapshot.status = "completed"
         snapshot.completed_at = at
-
-
-def progress(status: str, started_at: datetime, ends_at: datetime | None, now: datetime) -> str:
-    """Answers how far a snapshot is, as EC2 writes it: ``0%`` to ``99%``, ``100%`` at its end."""
-    if status == "completed":
-        return "100%"
-    span = (ends_at - started_at) if ends_at else timedelta(0)
-    share = (now - started_at) / span if span > timedelta(0) else 0.0
-    return f"{max(0, min(99, int(share * 100)))}%"

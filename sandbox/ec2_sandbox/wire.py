@@ -1,4 +1,4 @@
-"""EC2's protocol: query parameters in, XML out.
+"""EC2's protocol: requests and responses; query parameters in, XML out.
 
 Answers made of plain dictionaries with the API's own names are written by :func:`write_answer`,
 many times faster than moto does it by way of xmltodict.
@@ -10,6 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -21,7 +22,32 @@ from ec2_sandbox.errors import ApiError, invalid
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 #: A character that XML can't carry, so that no answer could tell of it.
 UNFIT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+XML = "text/xml;charset=UTF-8"
+JSON = "application/x-amz-json-1.1"
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request to an AWS service, as far as the sandbox looks at it."""
+
+    service: str
+    region: str
+    action: str
+    flat: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    path: str = "/"
+    access_key: str = ""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP response."""
+
+    status: int
+    body: bytes
+    content_type: str = XML
 
 
 @cache

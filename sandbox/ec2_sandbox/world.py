@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ec2_sandbox.clock import Clock
-from ec2_sandbox.corrections import ACCOUNT_ID, install
+from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.faults import Faults
 from ec2_sandbox.log import CallLog
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class World:
-    """Everything. ``lock`` is held by whoever reads or changes what moto keeps."""
+    """Everything. ``lock`` is held by whoever reads or changes what moto keeps.
+
+    :func:`ec2_sandbox.corrections.backend.install` puts moto's EC2 into it.
+    """
 
     def __init__(self, settings: Settings, hosts: Hosts | None = None) -> None:
         #: the bodies of instances and volumes, if they have any
@@ -42,10 +45,6 @@ class World:
         #: set when this world is over: a reset has made another
         self.over = threading.Event()
         self._sequence = itertools.count(1)
-        install(lambda: self.clock.now())
-        from ec2_sandbox.corrections.backend import StrictBackend
-
-        StrictBackend.world = self
         check_names(settings.enabled_regions, settings.default_region)
         self.reset()
 

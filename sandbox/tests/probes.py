@@ -247,7 +247,7 @@ def a_tag_key_is_given_once(at: Place) -> bool:
     return call == "InvalidParameterValue"
 
 
-@drops("tags.create_tags")
+@drops("tag_calls.create_tags")
 def a_thousand_resources_are_tagged_at_most(at: Place) -> bool:
     many = [at.volume()] * 1001
     tags = [{"Key": "a", "Value": "1"}]

@@ -1,7 +1,7 @@
 """Where moto's EC2 is corrected: a stricter backend and a stricter response class, nowhere else.
 
 Each module here corrects one noun of the API. :mod:`.backend` and :mod:`.response` put them
-together; :func:`install` makes moto use them, in this process.
+together; :func:`.backend.install` makes moto use them, in this process.
 """
 
 from __future__ import annotations
@@ -15,19 +15,6 @@ from datetime import datetime
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 ACCOUNT_ID = "123456789012"
-
-
-def install(now: Callable[[], datetime]) -> None:
-    """Makes moto use the strict backend, and the sandbox's clock, in this process.
-
-    :param now: the sandbox's clock
-    """
-    from moto.ec2.models import ec2_backends
-
-    from ec2_sandbox.corrections.backend import StrictBackend
-
-    ec2_backends.backend = StrictBackend
-    use_clock(now)
 
 
 def use_clock(now: Callable[[], datetime]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moto.ec2.models import EC2Backend
+from moto.ec2.models import EC2Backend, ec2_backends
 
+from ec2_sandbox.corrections import use_clock
 from ec2_sandbox.corrections.images import StrictImages
 from ec2_sandbox.corrections.instances import StrictInstances
 from ec2_sandbox.corrections.power import StrictPower
@@ -28,11 +29,16 @@ class StrictBackend(
 ):
     """One region's EC2. The world is one a process, as moto's own store of backends is."""
 
-    world: World
-
     def __init__(self, region_name: str, account_id: str) -> None:
         self.init_snapshots()
         self.init_volumes()
         self.init_instances()
         super().__init__(region_name, account_id)
         self.init_images()
+
+
+def install(world: World) -> None:
+    """Make moto use the strict backend, in this world and by its clock, in this process."""
+    StrictBackend.world = world
+    ec2_backends.backend = StrictBackend
+    use_clock(world.clock.now)

@@ -12,6 +12,7 @@ from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.images import NewImage, StrictAmi
 from ec2_sandbox.corrections.kms import default_key
 from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.corrections.snapshot import NewSnapshot
 from ec2_sandbox.corrections.snapshots import COPY_VOLUME_ID, check_description
 from ec2_sandbox.corrections.tags import tag_list
@@ -42,18 +43,13 @@ _FILTERS = {
 }
 
 
-class ImageCalls:
+class ImageCalls(ResponsePart):
     """Of the response: the calls about images."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    current_account: str
-    ec2_backend: Any
 
     def register_image(self) -> Answer:
         """Makes an image of snapshots. Source: RegisterImage."""
         wanted = self.params
-        tags = self._parse_tag_specification().get("image", {})  # type: ignore[attr-defined]
+        tags = self._parse_tag_specification().get("image", {})
         mappings = [_full_mapping(self.ec2_backend, each) for each in self._mappings()]
         root = wanted.get("RootDeviceName")
         if not mappings or not root:
@@ -65,7 +61,7 @@ class ImageCalls:
                 "InvalidBlockDeviceMapping", f"No snapshot is mapped to the root device {root}."
             )
         name = self._new_name()
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         image = self.ec2_backend.add_image(
             NewImage(
                 name=name,
@@ -84,10 +80,10 @@ class ImageCalls:
     def create_image(self) -> Answer:
         """Makes an image of an instance, and snapshots of its volumes. Source: CreateImage."""
         wanted, backend = self.params, self.ec2_backend
-        instance = backend.get_instance(self._needed("InstanceId"))  # type: ignore[attr-defined]
-        tags = self._parse_tag_specification()  # type: ignore[attr-defined]
+        instance = backend.get_instance(self._needed("InstanceId"))
+        tags = self._parse_tag_specification()
         name = self._new_name()
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         image_id = backend.new_image_id()
         blocks = instance.get_block_device_mapping
         volumes = [backend.get_volume(block.volume_id) for _, block in blocks]
@@ -127,15 +123,15 @@ class ImageCalls:
 
     def copy_image(self) -> Answer:
         """Copies an image and its snapshots into this region. Source: CopyImage."""
-        backend, region = self.ec2_backend, str(self._needed("SourceRegion"))  # type: ignore[attr-defined]
+        backend, region = self.ec2_backend, self._needed("SourceRegion")
         if region not in backend.world.enabled_regions():
             raise invalid(f"Value ({region}) for parameter sourceRegion is invalid.")
         origin = backend.world.backend(region, backend.account_id)
-        source = origin.get_image(self._needed("SourceImageId"))  # type: ignore[attr-defined]
+        source = origin.get_image(self._needed("SourceImageId"))
         if source.state != "available":
             raise ApiError("InvalidAMIID.Unavailable", f"The image '{source.id}' is {source.state}")
         name = self._new_name()
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         image = backend.add_image(
             NewImage(
                 name=name,
@@ -152,7 +148,7 @@ class ImageCalls:
 
     def describe_images(self) -> Answer:
         """Shows images by id, owner, user; disabled ones only if asked. Source: DescribeImages."""
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         wanted, backend = self.params, self.ec2_backend
         ids = wanted.get("ImageIds") or []
         found = [backend.get_image(each) for each in ids] or list(backend.amis.values())
@@ -171,7 +167,7 @@ class ImageCalls:
             ]  # fmt: skip
         found = apply_filters(
             found,
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             _FILTERS,
             lambda each: backend.tags_of(each.id),
         )
@@ -193,7 +189,7 @@ class ImageCalls:
         )
 
     def _new_name(self) -> str:
-        name = str(self._needed("Name"))  # type: ignore[attr-defined]
+        name = self._needed("Name")
         if not _NAME.match(name):
             raise ApiError(
                 "InvalidAMIName.Malformed",

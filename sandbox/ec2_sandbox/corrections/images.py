@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.ec2.models.amis import Ami
 
+from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.errors import ApiError
-
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
 
 CANONICAL = "099720109477"
 AMAZON = "137112412989"
@@ -109,15 +107,8 @@ class StrictAmi(Ami):  # type: ignore[misc]
         return self.mappings
 
 
-class StrictImages:
+class StrictImages(BackendPart):
     """Of the backend: images."""
-
-    world: World
-    region_name: str
-    account_id: str
-    amis: dict[str, Any]
-    snapshots: dict[str, Any]
-    deleted_amis: list[str]
 
     def init_images(self) -> None:
         """Puts the few public images into the region that temporary instances start from."""

@@ -12,6 +12,7 @@ from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.fitness import check_fit
 from ec2_sandbox.corrections.paging import page
 from ec2_sandbox.corrections.parameters import public_parameter
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.corrections.tags import tag_list
 from ec2_sandbox.corrections.volume_calls import aware
 from ec2_sandbox.errors import ApiError, invalid
@@ -61,13 +62,8 @@ def groups_of(instance: Any) -> list[Any]:
     return list(instance.nics[0].group_set) if instance.nics else []
 
 
-class InstanceCalls:
+class InstanceCalls(ResponsePart):
     """Of the response: RunInstances and DescribeInstances."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    region: str
-    ec2_backend: Any
 
     def run_instances(self) -> Any:
         """Launches instances; a ClientToken launches them once only. Source: RunInstances."""
@@ -90,7 +86,7 @@ class InstanceCalls:
         wanted["MinCount"] = wanted["MaxCount"]
         wanted["BlockDeviceMappings"] = _launchable(mappings, backend)
         try:
-            reservation = super().run_instances().result  # type: ignore[misc]
+            reservation = super().run_instances().result
         except BaseException:
             backend.drop_half_launched()
             raise
@@ -121,7 +117,7 @@ class InstanceCalls:
             raise ApiError("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
 
     def _image(self) -> Any:
-        image_id = self._needed("ImageId")  # type: ignore[attr-defined]
+        image_id = self._needed("ImageId")
         if image_id.startswith("resolve:ssm:"):
             name = image_id.removeprefix("resolve:ssm:")
             found = public_parameter(self.region, name)
@@ -139,7 +135,7 @@ class InstanceCalls:
         """Stops instances. Source: StopInstances."""
         ids = self.params.get("InstanceIds") or []
         self.ec2_backend.get_multi_instances_by_id(ids)
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         if self.ec2_backend.world.hosts is None:
             stopped = self.ec2_backend.stop_instances(ids)
         else:
@@ -162,9 +158,9 @@ class InstanceCalls:
         """Shows what an instance wrote on its console. Source: GetConsoleOutput."""
         hosts = self.ec2_backend.world.hosts
         if hosts is None:
-            return super().get_console_output()  # type: ignore[misc]
+            return super().get_console_output()
         instance = self.ec2_backend.get_instance(self.params.get("InstanceId") or "")
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         return Answer(
             {
                 "InstanceId": instance.id,
@@ -177,7 +173,7 @@ class InstanceCalls:
         """Ends instances; moto's would load two more services. Source: TerminateInstances."""
         ids = self.params.get("InstanceIds") or []
         self.ec2_backend.get_multi_instances_by_id(ids)
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         ended = self.ec2_backend.terminate_instances(ids)
         return Answer(
             {
@@ -194,14 +190,14 @@ class InstanceCalls:
 
     def describe_instances(self) -> Answer:
         """Shows instances, paged by instance, not by reservation. Source: DescribeInstances."""
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         backend = self.ec2_backend
         ids = self.params.get("InstanceIds")
         index = backend.index()
         found = [backend.get_instance(each) for each in ids] if ids else list(index.values())
         found = apply_filters(
             found,
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             _FILTERS,
             lambda each: backend.tags_of(each.id),
         )

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.errors import ApiError
 
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
 
-
-class StrictInstances:
+class StrictInstances(BackendPart):
     """Of the backend: instances are found by an index, not by a walk through all of them."""
-
-    world: World
-    reservations: dict[str, Any]
-    volumes: dict[str, Any]
-    enis: dict[str, Any]
 
     def init_instances(self) -> None:
         """Starts with an empty index and no remembered client tokens."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ec2_sandbox.corrections.answer import Answer
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.errors import ApiError
 
 
-class KeyPairCalls:
+class KeyPairCalls(ResponsePart):
     """Of the response: DeleteKeyPair."""
-
-    params: dict[str, Any]
-    ec2_backend: Any
 
     def delete_key_pair(self) -> Answer:
         """Deletes a key pair by its id, or by its name. Source: DeleteKeyPair.
@@ -27,7 +23,7 @@ class KeyPairCalls:
         found = [each for each in pairs.values() if each.id == key_id or each.key_name == name]
         if key_id and not found:
             raise ApiError("InvalidKeyPair.NotFound", f"The key pair '{key_id}' does not exist")
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         for each in found:
             del pairs[each.key_name]
             self.ec2_backend.tags.pop(each.id, None)

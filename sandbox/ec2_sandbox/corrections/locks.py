@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.corrections.snapshot import Lock, StrictSnapshot
 from ec2_sandbox.errors import ApiError, invalid
 
 MAX_DAYS = 36500
 
 
-class LockCalls:
+class LockCalls(ResponsePart):
     """Of the response: LockSnapshot, UnlockSnapshot, DescribeLockedSnapshots."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    ec2_backend: Any
 
     def lock_snapshot(self) -> Answer:
         """Locks a snapshot. Source: LockSnapshot."""
-        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))  # type: ignore[attr-defined]
-        mode = self._needed("LockMode")  # type: ignore[attr-defined]
+        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))
+        mode = self._needed("LockMode")
         if mode not in ("governance", "compliance"):
             raise invalid(f"Value ({mode}) for parameter lockMode is invalid.")
         if snapshot.status != "completed":
             raise ApiError("IncorrectState", f"Snapshot {snapshot.id} is not completed.")
         now = self._now()
         days, expires_at = self._term(now)
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         snapshot.lock = Lock(mode, now, expires_at, days, self.params.get("CoolOffPeriod") or 0)
         return Answer(view(snapshot, now, whole=False))
 
     def unlock_snapshot(self) -> Answer:
         """Takes a lock off; one in compliance mode stays. Source: UnlockSnapshot."""
-        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))  # type: ignore[attr-defined]
+        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))
         state = snapshot.lock.state(self._now()) if snapshot.lock else None
         if state is None or state == "expired":
             raise ApiError("InvalidRequest", f"Snapshot {snapshot.id} is not locked.")
         if state == "compliance":
             raise ApiError("SnapshotLocked", f"{snapshot.id} is locked in compliance mode.")
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         snapshot.lock = None
         return Answer({"SnapshotId": snapshot.id})
 
@@ -55,7 +51,7 @@ class LockCalls:
         found = [each for each in self.ec2_backend.visible_snapshots(ids) if each.lock]
         found = apply_filters(
             found,
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             {"lock-state": lambda each: each.lock.state(now)},
         )
         chosen, token = page(

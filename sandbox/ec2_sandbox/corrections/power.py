@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.errors import ApiError
-
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
 
 Changed = list[tuple[Any, Any]]
 
 
-class StrictPower:
+class StrictPower(BackendPart):
     """Of the backend: what changes an instance's state."""
-
-    world: World
 
     def start_instances(self, instance_ids: Sequence[str]) -> Changed:
         """Boots stopped instances; running ones stay as they are."""
         hosts = self.world.hosts
         if hosts is None:
-            return super().start_instances(instance_ids)  # type: ignore[misc,no-any-return]
+            return super().start_instances(instance_ids)
         found = self._of(instance_ids, ("stopped", "running", "pending"), "started")
         return [
             _changed(each, hosts.start if each.state == "stopped" else _nothing) for each in found
@@ -33,7 +29,7 @@ class StrictPower:
         """Shuts instances down, or cuts their power."""
         hosts = self.world.hosts
         if hosts is None:
-            return super().stop_instances(instance_ids)  # type: ignore[misc,no-any-return]
+            return super().stop_instances(instance_ids)
         found = self._of(instance_ids, ("stopped", "running", "pending", "stopping"), "stopped")
         for each in found:
             if each.disable_api_stop:
@@ -53,7 +49,7 @@ class StrictPower:
         """Shuts running instances down and boots them."""
         hosts = self.world.hosts
         if hosts is None:
-            return super().reboot_instances(instance_ids)  # type: ignore[misc,no-any-return]
+            return super().reboot_instances(instance_ids)
         found = self._of(instance_ids, ("running", "pending"), "rebooted")
         for each in found:
             hosts.reboot(each)
@@ -63,7 +59,7 @@ class StrictPower:
         """Ends instances."""
         hosts = self.world.hosts
         if hosts is None:
-            return super().terminate_instances(instance_ids)  # type: ignore[misc,no-any-return]
+            return super().terminate_instances(instance_ids)
         found = self._of(instance_ids, None, "terminated")
         for each in found:
             if each.disable_api_termination:
@@ -81,7 +77,7 @@ class StrictPower:
         self, instance_ids: Sequence[str], states: Sequence[str] | None, verb: str
     ) -> list[Any]:
         """Answers instances that are in a state to be changed, all or none."""
-        found: list[Any] = self.get_multi_instances_by_id(instance_ids)  # type: ignore[attr-defined]
+        found: list[Any] = self.get_multi_instances_by_id(instance_ids)
         for each in found:
             if states is not None and each.state not in states:
                 raise ApiError(

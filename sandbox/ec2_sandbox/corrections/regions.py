@@ -7,6 +7,7 @@ from typing import Any
 
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.errors import ApiError, invalid
 from ec2_sandbox.region_names import ALL, WITH_OPT_IN
 
@@ -26,15 +27,12 @@ def check_enabled(region: str, enabled: tuple[str, ...]) -> None:
     raise ApiError("AuthFailure", "AWS was not able to validate the provided access credentials")
 
 
-class RegionCalls:
+class RegionCalls(ResponsePart):
     """Of the response: DescribeRegions."""
-
-    params: dict[str, Any]
-    ec2_backend: Any
 
     def describe_regions(self) -> Answer:
         """Shows the enabled regions, or all with AllRegions. Source: DescribeRegions."""
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         enabled = self.ec2_backend.world.enabled_regions()
         names = self.params.get("RegionNames")
         unknown = sorted(set(names or ()) - set(ALL))
@@ -55,7 +53,7 @@ class RegionCalls:
             "opt-in-status": lambda each: each["OptInStatus"],
             "region-name": lambda each: each["RegionName"],
         }
-        filters = self._filters_from_querystring()  # type: ignore[attr-defined]
+        filters = self._filters_from_querystring()
         return Answer({"Regions": apply_filters(regions, filters, readers)})
 
 

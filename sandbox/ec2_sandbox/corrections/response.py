@@ -24,7 +24,7 @@ from ec2_sandbox.corrections.locks import LockCalls
 from ec2_sandbox.corrections.regions import RegionCalls
 from ec2_sandbox.corrections.snapshot_calls import SnapshotCalls
 from ec2_sandbox.corrections.status_calls import StatusCalls
-from ec2_sandbox.corrections.tags import TagCalls
+from ec2_sandbox.corrections.tag_calls import TagCalls
 from ec2_sandbox.corrections.tiers import TierCalls
 from ec2_sandbox.corrections.volume_calls import VolumeCalls
 from ec2_sandbox.errors import ApiError, invalid

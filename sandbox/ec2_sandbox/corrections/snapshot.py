@@ -9,8 +9,6 @@ from typing import Any
 
 from moto.ec2.models.elastic_block_store import Snapshot
 
-from ec2_sandbox.states import progress
-
 
 @dataclass
 class Lock:
@@ -119,9 +117,13 @@ class StrictSnapshot(Snapshot):  # type: ignore[misc]
 
     @property
     def progress(self) -> str:
-        """How far it is: ``0%`` to ``100%``."""
-        now = self.ec2_backend.world.clock.now()
-        return progress(self.status, self.start_time, self.ends_at, now)
+        """How far it is, as EC2 writes it: ``0%`` to ``99%``, ``100%`` at its end."""
+        if self.status == "completed":
+            return "100%"
+        span = (self.ends_at - self.start_time) if self.ends_at else timedelta(0)
+        gone = self.ec2_backend.world.clock.now() - self.start_time
+        share = gone / span if span > timedelta(0) else 0.0
+        return f"{max(0, min(99, int(share * 100)))}%"
 
     @property
     def managed_by_backup(self) -> bool:

@@ -9,6 +9,7 @@ from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.kms import default_key, key_problem
 from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.corrections.snapshot import NewSnapshot, StrictSnapshot
 from ec2_sandbox.corrections.snapshots import (
     COPY_VOLUME_ID,
@@ -64,21 +65,15 @@ def view_new(snapshot: StrictSnapshot) -> dict[str, Any]:
     }
 
 
-class SnapshotCalls:
+class SnapshotCalls(ResponsePart):
     """Of the response: the calls that make, copy, delete and show snapshots."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    region: str
-    current_account: str
-    ec2_backend: Any
 
     def create_snapshot(self) -> Answer:
         """Takes a snapshot of one volume. Source: CreateSnapshot."""
         volume = self.ec2_backend.get_volume(self._needed("VolumeId"))
         description = check_description(self.params.get("Description", ""))
-        tags = self._parse_tag_specification("snapshot").get("snapshot", {})  # type: ignore[attr-defined]
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        tags = self._parse_tag_specification("snapshot").get("snapshot", {})
+        self.error_on_dryrun()
         made = self.ec2_backend.snapshot_volumes([volume], description, [tags])
         return Answer(view_new(made[0]) | {"KmsKeyId": made[0].kms_key_id})
 
@@ -90,7 +85,7 @@ class SnapshotCalls:
             raise ApiError("MissingParameter", message)
         instance = self.ec2_backend.get_instance(specification["InstanceId"])
         description = check_description(self.params.get("Description", ""))
-        given = self._parse_tag_specification("snapshot").get("snapshot", {})  # type: ignore[attr-defined]
+        given = self._parse_tag_specification("snapshot").get("snapshot", {})
         copy = self.params.get("CopyTagsFromSource")
         if copy not in (None, "volume"):
             raise invalid(f"Value ({copy}) for parameter copyTagsFromSource is invalid.")
@@ -99,7 +94,7 @@ class SnapshotCalls:
             tags_with_source(each.id, given, self.ec2_backend.tags_of(each.id)) if copy else given
             for each in volumes
         ]
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         made = self.ec2_backend.snapshot_volumes(volumes, description, tags)
         return Answer({"Snapshots": [view_new(each) for each in made]})
 
@@ -130,7 +125,7 @@ class SnapshotCalls:
         source_id = self._needed("SourceSnapshotId")
         world = self.ec2_backend.world
         description = check_description(self.params.get("Description", ""))
-        tags = self._parse_tag_specification("snapshot").get("snapshot", {})  # type: ignore[attr-defined]
+        tags = self._parse_tag_specification("snapshot").get("snapshot", {})
         if source_region not in world.enabled_regions():
             raise invalid(f"Value ({source_region}) for parameter sourceRegion is invalid.")
         origin = world.backend(source_region, self.current_account)
@@ -146,7 +141,7 @@ class SnapshotCalls:
                 "InvalidParameterDependency",
                 "The parameter [KmsKeyId] requires the parameter Encrypted to be set.",
             )
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         self._check_copies()
         new = NewSnapshot(
             volume_id=COPY_VOLUME_ID,
@@ -181,13 +176,13 @@ class SnapshotCalls:
         """Deletes a snapshot. Source: DeleteSnapshot."""
         snapshot_id = self._needed("SnapshotId")
         self.ec2_backend.check_deletable(snapshot_id)
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         self.ec2_backend.delete_snapshot(snapshot_id)
         return Answer({})
 
     def describe_snapshots(self) -> Answer:
         """Shows snapshots: by id, or those the account may see. Source: DescribeSnapshots."""
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         ids = self.params.get("SnapshotIds") or []
         found = self.ec2_backend.visible_snapshots(ids)
         found = [each for each in found if self._may_see(each, bool(ids))]
@@ -204,7 +199,7 @@ class SnapshotCalls:
             found = [each for each in found if _restorable(each, wanted)]
         found = apply_filters(
             found,
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             _FILTERS,
             lambda each: self.ec2_backend.tags_of(each.id),
         )
@@ -219,12 +214,6 @@ class SnapshotCalls:
 
     def _may_see(self, snapshot: StrictSnapshot, by_id: bool) -> bool:
         return by_id or _restorable(snapshot, {self.current_account, "all"})
-
-    def _needed(self, name: str) -> str:
-        value = self.params.get(name)
-        if not value:
-            raise ApiError("MissingParameter", f"The request must contain the parameter {name}")
-        return str(value)
 
 
 def _restorable(snapshot: StrictSnapshot, users: set[str]) -> bool:

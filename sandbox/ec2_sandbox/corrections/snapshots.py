@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.corrections.snapshot import NewSnapshot, StrictSnapshot
 from ec2_sandbox.corrections.tags import check_number
 from ec2_sandbox.errors import ApiError, invalid
 from ec2_sandbox.quotas import SnapshotQuota
 
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
-
 MAX_DESCRIPTION = 255
 COPY_VOLUME_ID = "vol-ffffffff"
 
 
-class StrictSnapshots:
+class StrictSnapshots(BackendPart):
     """Of the backend: the one place where snapshots are made, found and deleted."""
-
-    world: World
-    region_name: str
-    account_id: str
-    snapshots: dict[str, Any]
-    amis: dict[str, Any]
 
     def init_snapshots(self) -> None:
         """Starts with no snapshots."""
@@ -40,7 +32,7 @@ class StrictSnapshots:
         )
         snapshot = StrictSnapshot(self, new, snapshot_id, self.world.clock.now())
         self.snapshots[snapshot_id] = snapshot
-        self.set_tags(snapshot_id, new.tags)  # type: ignore[attr-defined]
+        self.set_tags(snapshot_id, new.tags)
         return snapshot
 
     def start_snapshot(self, new: NewSnapshot, doom: str | None = None) -> StrictSnapshot:
@@ -75,7 +67,7 @@ class StrictSnapshots:
         from_ami: str | None = None,
     ) -> StrictSnapshot:
         """Makes a snapshot for moto's own calls."""
-        return self.snapshot_volumes([self.get_volume(volume_id)], description)[0]  # type: ignore[attr-defined]
+        return self.snapshot_volumes([self.get_volume(volume_id)], description)[0]
 
     def snapshot_volumes(
         self,
@@ -171,7 +163,7 @@ class StrictSnapshots:
         del self.snapshots[snapshot_id]
         if self.world.hosts is not None:
             self.world.hosts.deleted(snapshot_id)
-        self.tags.pop(snapshot_id, None)  # type: ignore[attr-defined]
+        self.tags.pop(snapshot_id, None)
         return snapshot
 
     def visible_snapshots(self, snapshot_ids: Sequence[str] = ()) -> list[StrictSnapshot]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.response_part import ResponsePart
 
 _REACHABILITY = {"ok": "passed", "impaired": "failed", "initializing": "initializing"}
 _FILTERS = {
@@ -19,12 +19,8 @@ _FILTERS = {
 }
 
 
-class StatusCalls:
+class StatusCalls(ResponsePart):
     """Of the response: DescribeInstanceStatus."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    ec2_backend: Any
 
     def describe_instance_status(self) -> Any:
         """Shows how EC2's checks stand, where hosts are real; of running ones unless asked for all.
@@ -32,8 +28,8 @@ class StatusCalls:
         Source: DescribeInstanceStatus.
         """
         if self.ec2_backend.world.hosts is None:
-            return super().describe_instance_status()  # type: ignore[misc]
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+            return super().describe_instance_status()
+        self.error_on_dryrun()
         backend = self.ec2_backend
         ids = self.params.get("InstanceIds")
         found = [backend.get_instance(each) for each in ids or backend.index()]
@@ -41,7 +37,7 @@ class StatusCalls:
             found = [each for each in found if each.state == "running"]
         found = apply_filters(
             found,
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             _FILTERS,
             lambda each: backend.tags_of(each.id),
         )

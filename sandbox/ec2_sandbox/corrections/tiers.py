@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ec2_sandbox.corrections.answer import Answer
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.errors import ApiError, invalid
 
 
-class TierCalls:
+class TierCalls(ResponsePart):
     """Of the response: ModifySnapshotTier."""
-
-    params: dict[str, Any]
-    ec2_backend: Any
 
     def modify_snapshot_tier(self) -> Answer:
         """Archives a snapshot. Source: ModifySnapshotTier."""
-        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))  # type: ignore[attr-defined]
+        snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))
         tier = self.params.get("StorageTier") or "archive"
         if tier != "archive":
             raise invalid(f"Value ({tier}) for parameter storageTier is invalid.")
@@ -28,7 +24,7 @@ class TierCalls:
                 "InvalidSnapshot.InUse",
                 f"The snapshot {snapshot.id} is currently in use by {user}",
             )
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         self.ec2_backend.modify_snapshot_tier(snapshot.id, tier)
         started = snapshot.last_tiering_start_time
         return Answer({"SnapshotId": snapshot.id, "TieringStartTime": started})

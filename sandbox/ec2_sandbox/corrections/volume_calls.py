@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.kms import key_problem
 from ec2_sandbox.corrections.paging import page
+from ec2_sandbox.corrections.response_part import ResponsePart
 from ec2_sandbox.corrections.tags import tag_list
 from ec2_sandbox.errors import ApiError
 from ec2_sandbox.wire import write_time
@@ -33,17 +33,13 @@ _FILTERS = {
 }
 
 
-class VolumeCalls:
+class VolumeCalls(ResponsePart):
     """Of the response: CreateVolume and DescribeVolumes."""
-
-    params: dict[str, Any]
-    flat: Mapping[str, str]
-    ec2_backend: Any
 
     def create_volume(self) -> Answer:
         """Makes a volume; a ClientToken makes it once only. Source: CreateVolume."""
         wanted = self.params
-        tags = self._parse_tag_specification("volume").get("volume", {})  # type: ignore[attr-defined]
+        tags = self._parse_tag_specification("volume").get("volume", {})
         backend = self.ec2_backend
         token = wanted.get("ClientToken")
         asked = repr(sorted(self.flat.items()))
@@ -55,10 +51,10 @@ class VolumeCalls:
                     "The client token was used with other parameters before.",
                 )
             return Answer(view(backend.get_volume(volume_id)))
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         volume = backend.create_volume(
             size=wanted.get("Size"),
-            zone_name=self._needed("AvailabilityZone"),  # type: ignore[attr-defined]
+            zone_name=self._needed("AvailabilityZone"),
             snapshot_id=wanted.get("SnapshotId"),
             encrypted=bool(wanted.get("Encrypted")),
             kms_key_id=wanted.get("KmsKeyId"),
@@ -76,11 +72,11 @@ class VolumeCalls:
 
     def describe_volumes(self) -> Answer:
         """Shows volumes, filtered and paged. Source: DescribeVolumes."""
-        self.error_on_dryrun()  # type: ignore[attr-defined]
+        self.error_on_dryrun()
         backend = self.ec2_backend
         found = apply_filters(
             backend.describe_volumes(self.params.get("VolumeIds")),
-            self._filters_from_querystring(),  # type: ignore[attr-defined]
+            self._filters_from_querystring(),
             _FILTERS,
             lambda each: backend.tags_of(each.id),
         )

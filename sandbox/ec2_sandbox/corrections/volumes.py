@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.ec2.models.elastic_block_store import Volume
 
+from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.corrections.kms import default_key
 from ec2_sandbox.errors import ApiError, invalid
-
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
 
 MAX_GIB = 65536
 TYPES = ("standard", "gp2", "gp3", "io1", "io2", "st1", "sc1")
@@ -37,14 +35,8 @@ class NewVolume:
     volume_id: str | None = None
 
 
-class StrictVolumes:
+class StrictVolumes(BackendPart):
     """Of the backend: the one place where volumes are made, attached and found."""
-
-    world: World
-    region_name: str
-    account_id: str
-    volumes: dict[str, Any]
-    snapshots: dict[str, Any]
 
     def init_volumes(self) -> None:
         """Starts with no remembered client tokens."""
@@ -58,7 +50,7 @@ class StrictVolumes:
             volume_id=new.volume_id
             or stable_id("vol", self.region_name, self.world.epoch, sequence),
             size=new.size,
-            zone=self.get_zone_by_name(new.zone),  # type: ignore[attr-defined]
+            zone=self.get_zone_by_name(new.zone),
             snapshot_id=new.snapshot_id,
             encrypted=new.encrypted,
             kms_key_id=new.kms_key_id,
@@ -92,7 +84,7 @@ class StrictVolumes:
         :raises ApiError: the zone, type, size or snapshot won't do; ``IncorrectState`` for a
             snapshot that is pending or in error
         """
-        if self.get_zone_by_name(zone_name) is None:  # type: ignore[attr-defined]
+        if self.get_zone_by_name(zone_name) is None:
             raise ApiError("InvalidZone.NotFound", f"The zone '{zone_name}' does not exist.")
         kind = volume_type or "gp2"
         if kind not in TYPES:
@@ -131,7 +123,7 @@ class StrictVolumes:
     def _of_snapshot(
         self, snapshot_id: str, size: int | None, encrypted: bool, key: str | None
     ) -> tuple[int, bool, str | None]:
-        snapshot = self.get_snapshot(snapshot_id)  # type: ignore[attr-defined]
+        snapshot = self.get_snapshot(snapshot_id)
         if snapshot.status != "completed":
             raise ApiError(
                 "IncorrectState",
@@ -178,7 +170,7 @@ class StrictVolumes:
         :raises ApiError: in use, another zone, a device taken, an instance that is gone
         """
         volume = self.get_volume(volume_id)
-        instance = self.get_instance(instance_id)  # type: ignore[attr-defined]
+        instance = self.get_instance(instance_id)
         if volume.attachment:
             raise ApiError("VolumeInUse", f"{volume_id} is already attached to an instance")
         if instance.state not in ("running", "stopped"):
@@ -198,7 +190,7 @@ class StrictVolumes:
                 f"Invalid value '{device_path}' for unixDevice. Attachment point {device_path} "
                 "is already in use"
             )
-        attachment = super().attach_volume(  # type: ignore[misc]
+        attachment = super().attach_volume(
             volume_id, instance_id, device_path, delete_on_termination
         )
         if self.world.hosts is not None:
@@ -227,7 +219,7 @@ class StrictVolumes:
         if hosts is not None and not hosts.detach(attachment.instance, volume_id):
             attachment.status = "busy"
             return attachment
-        return super().detach_volume(volume_id, holder, attachment.device)  # type: ignore[misc]
+        return super().detach_volume(volume_id, holder, attachment.device)
 
     def detach_those_busy(self) -> None:
         """Detaches volumes whose detaching had to wait until they were no longer in use."""
@@ -243,7 +235,7 @@ class StrictVolumes:
                 "VolumeInUse",
                 f"Volume {volume_id} is currently attached to {volume.attachment.instance.id}",
             )
-        self.tags.pop(volume_id, None)  # type: ignore[attr-defined]
+        self.tags.pop(volume_id, None)
         if self.world.hosts is not None:
             self.world.hosts.deleted(volume_id)
         return self.volumes.pop(volume_id)

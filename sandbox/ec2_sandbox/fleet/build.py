@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from ec2_sandbox.corrections.kms import default_key
 from ec2_sandbox.corrections.snapshot import Lock, NewSnapshot, StrictSnapshot
 from ec2_sandbox.corrections.volumes import NewVolume
 from ec2_sandbox.errors import SandboxError
-from ec2_sandbox.fleet.history import past_snapshots, variables
+from ec2_sandbox.fleet.history import Laid, past_snapshots, variables
 from ec2_sandbox.fleet.read import names_of
 from ec2_sandbox.fleet.spec import FleetSpec, InstanceSpec, SnapshotSpec, VolumeSpec
 from ec2_sandbox.hosts.template import USER
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
 LOCK_DAYS = 365
 #: the key pair of instances with real bodies that are not told another
 KEY_NAME = "sandbox"
-
-
-@dataclass
-class Laid:
-    """An instance as it was laid out."""
-
-    region: str
-    name: str
-    spec: InstanceSpec
-    instance: Any
-    volumes: dict[str, Any] = field(default_factory=dict)
 
 
 class Builder:

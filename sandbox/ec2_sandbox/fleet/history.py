@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.corrections.snapshot import NewSnapshot
-from ec2_sandbox.fleet.spec import HistorySpec
+from ec2_sandbox.fleet.spec import HistorySpec, InstanceSpec
 
-if TYPE_CHECKING:
-    from ec2_sandbox.fleet.build import Laid
+
+@dataclass
+class Laid:
+    """An instance as it was laid out."""
+
+    region: str
+    name: str
+    spec: InstanceSpec
+    instance: Any
+    volumes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

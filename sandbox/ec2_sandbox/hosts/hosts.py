@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import linux, sweep
@@ -24,9 +24,6 @@ from ec2_sandbox.hosts.programs import run
 from ec2_sandbox.hosts.userdata import FirstBoot
 from ec2_sandbox.hosts.watch import Watcher
 from ec2_sandbox.hosts.wishes import FileSystem, Wish
-
-if TYPE_CHECKING:
-    from ec2_sandbox.world import World
 
 BOOTS_AT_ONCE = 4
 READY_SECONDS = 120.0
@@ -136,20 +133,20 @@ class Hosts:
 
     def _live(self, instance: Any, machine: Machine) -> None:
         """Goes with an instance through a boot, to the end of it."""
-        world: World = instance.ec2_backend.world
+        lock: threading.RLock = instance.ec2_backend.world.lock
         root = instance.root_device_name
         self._make_file_systems(instance.id)
-        with world.lock:
+        with lock:
             blocks = instance.block_device_mapping.items()
             volumes = [(device, block.volume_id) for device, block in blocks]
             machine.plug_in_all(sorted(volumes, key=lambda each: each[0] != root))
         with self._boots:
             machine.boot()
-        with world.lock:
+        with lock:
             if instance.state == "pending" and machine.wanted == "running":
                 set_state(instance, "running")
         how = machine.wait()
-        with world.lock:
+        with lock:
             if self.machines.get(instance.id) is machine:
                 self._ended(instance, machine, how)
 
