@@ -52,7 +52,7 @@ class Taken:
     error: SnapbackError | None = None
 
 
-def take_set(run: Run, plan: SetPlan, *, consistent: bool = False) -> Taken:
+def take_set(run: Run, plan: SetPlan) -> Taken:
     """Take the snapshots of an instance's volumes at one instant, tagged.
 
     CreateSnapshots is all or nothing: data volumes that have as many pending snapshots as EC2
@@ -68,8 +68,8 @@ def take_set(run: Run, plan: SetPlan, *, consistent: bool = False) -> Taken:
     while True:
         try:
             with pending_limit.named(run, plan.instance.place, smaller.volumes):
-                taken = _take(run, smaller, consistent)
-            again = partial(take_set, run, renewed(plan), consistent=consistent)
+                taken = _take(run, smaller)
+            again = partial(take_set, run, renewed(plan))
             return replace(taken, busy=busy, again=again)
         except VolumesBusy as error:
             busy |= error.full
@@ -90,9 +90,7 @@ def _leaving_out(plan: SetPlan, error: VolumesBusy) -> SetPlan:
     raise error
 
 
-def taken_before(
-    run: Run, plan: SetPlan, snapshots: Sequence[Snapshot], *, consistent: bool
-) -> Taken:
+def taken_before(run: Run, plan: SetPlan, snapshots: Sequence[Snapshot]) -> Taken:
     """Answer a set that a lost process of this run took of an instance, with what it lacks done.
 
     :param snapshots: those of its members that were to be seen.
@@ -105,19 +103,19 @@ def taken_before(
         marks = {our_tags.SET: found[0].set_id}
         all_seen = look_for(run.conn(place), place, marks, len(plan.volumes), run.patience)
         found = all_seen or found
-    return _tagged(run, plan, found_again(found, consistent=consistent), consistent)
+    return _tagged(run, plan, found_again(found, consistent=plan.consistent))
 
 
-def _take(run: Run, plan: SetPlan, consistent: bool) -> Taken:
-    still = take(run, _order(run, plan), plan.instance, consistent=consistent)
-    return _tagged(run, plan, still, consistent)
+def _take(run: Run, plan: SetPlan) -> Taken:
+    still = take(run, _order(run, plan), plan.instance, consistent=plan.consistent)
+    return _tagged(run, plan, still)
 
 
-def _tagged(run: Run, plan: SetPlan, still: Still, consistent: bool) -> Taken:
+def _tagged(run: Run, plan: SetPlan, still: Still) -> Taken:
     """Answer a set as taken, with all its tags."""
     taken = Taken(
         snapshots=still.snapshots,
-        again=partial(take_set, run, renewed(plan), consistent=consistent),
+        again=partial(take_set, run, renewed(plan)),
         shortfall=_shortfall(plan, still.snapshots),
         problems=still.problems,
         error=still.error,

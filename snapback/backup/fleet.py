@@ -5,7 +5,7 @@ However many instances there are, the volumes and plans of few of them are held 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -56,8 +56,7 @@ def foresee(run: Run, place: Place, instances: list[Instance], consistent: bool)
 
     def look(planned: _Planned) -> tuple[FreezePlan, Terms] | None:
         plan = _plan_of(planned)
-        asked = consistency.wanted(run, plan.instance, consistent)
-        if not (asked and plan.volumes and plan.instance.state != "stopped"):
+        if not (plan.consistent and plan.volumes and plan.instance.state != "stopped"):
             return None
         with run.freeze_slots:
             return consistency.foresee(run, plan.instance, plan.volumes)
@@ -67,7 +66,7 @@ def foresee(run: Run, place: Place, instances: list[Instance], consistent: bool)
             return outcome_planned(result.item.plan, result.value, result.error)
         return outcome_unplanned(result.item.instance, result.error)
 
-    plans = _plans(run, place, instances)
+    plans = _plans(run, place, instances, consistent)
     return fanout.flow(plans, look, keep, workers=run.settings.workers, stop=run.stop)
 
 
@@ -86,8 +85,7 @@ def take_and_wait(
 
     Of what was taken no more is held meanwhile than the waiting needs.
     """
-    small = partial(_small, run, consistent)
-    results = _take(run, place, instances, consistent, small)
+    results = _take(run, place, instances, consistent, partial(_small, run))
     return [_outcome_of(result) for result in _seen_through(run, place, results, slim)]
 
 
@@ -118,7 +116,7 @@ def slim(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, tags=_NONE, description="", record=None, set_id="")
 
 
-def _small(run: Run, consistent: bool, result: _Result) -> _Result:
+def _small(run: Run, result: _Result) -> _Result:
     """Answer as much of a result as is needed to wait for it and to tell of it."""
     plan, taken = result.item.plan, result.value
     if not plan or not taken:
@@ -134,21 +132,23 @@ def _small(run: Run, consistent: bool, result: _Result) -> _Result:
     taken = replace(
         taken,
         snapshots=tuple(slim(snapshot) for snapshot in taken.snapshots),
-        again=partial(_take_anew, run, instance, consistent),
+        again=partial(_take_anew, run, plan),
     )
     return fanout.Result(_Planned(instance, plan), taken, result.error)
 
 
-def _take_anew(run: Run, instance: Instance, consistent: bool) -> Taken:
+def _take_anew(run: Run, before: SetPlan) -> Taken:
     """Take a set of an instance as it is now.
 
+    :param before: the plan by which its last set was taken.
     :raises SnapbackError: it is gone, or nothing was taken.
     """
-    conn, place = run.conn(instance.place), instance.place
-    now = instance_by_id(conn, place, instance.instance_id)
-    plan = plan_set(now, volumes_of(conn, place, [now]), earmark(run), run.run_id)
-    asked = consistency.wanted(run, now, consistent)
-    return take_set(run, plan, consistent=asked)
+    place = before.instance.place
+    conn = run.conn(place)
+    now = instance_by_id(conn, place, before.instance.instance_id)
+    volumes = volumes_of(conn, place, [now])
+    plan = plan_set(now, volumes, earmark(run), run.run_id, consistent=before.consistent)
+    return take_set(run, plan)
 
 
 def _take(
@@ -166,19 +166,22 @@ def _take(
         plan = _plan_of(planned)
         if not plan.volumes:
             return None
-        asked = consistency.wanted(run, plan.instance, consistent)
-        before = made.of(plan, consistent=asked) if made else None
-        return before or take_set(run, plan, consistent=asked)
+        before = made.of(plan) if made else None
+        return before or take_set(run, plan)
 
     def told(result: _Result) -> Kept:
         run.progress.done()
         return keep(result)
 
     run.progress.expect(len(instances), "backing up")
-    return pending_limit.take_all(run, place, _plans(run, place, instances), take_one, told)
+    return pending_limit.take_all(
+        run, place, _plans(run, place, instances, consistent), take_one, told
+    )
 
 
-def _plans(run: Run, place: Place, instances: list[Instance]) -> Iterator[Sequence[_Planned]]:
+def _plans(
+    run: Run, place: Place, instances: list[Instance], consistent: bool
+) -> Iterator[Sequence[_Planned]]:
     """Answer what is to be taken of instances, in batches, reading each one's volumes before it.
 
     :param instances: taken out of the list, batch by batch.
@@ -195,9 +198,14 @@ def _plans(run: Run, place: Place, instances: list[Instance]) -> Iterator[Sequen
             yield [_Planned(instance, error=error) for instance in some]
         else:
             yield [
-                _Planned(instance, plan_set(instance, volumes, earmark(run), run.run_id))
-                for instance in some
+                _Planned(instance, _plan(run, instance, volumes, consistent)) for instance in some
             ]
+
+
+def _plan(run: Run, instance: Instance, volumes: Mapping[str, Volume], consistent: bool) -> SetPlan:
+    """Decide what is taken of an instance, and whether it is to be consistent."""
+    wanted = consistency.wanted(run, instance, consistent)
+    return plan_set(instance, volumes, earmark(run), run.run_id, consistent=wanted)
 
 
 def _taken_out(instances: list[Instance]) -> Iterator[Sequence[Instance]]:

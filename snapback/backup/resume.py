@@ -30,7 +30,7 @@ class Made:
         self._read_at: float | None = None
         self._of_volume: dict[str, list[Snapshot]] = {}
 
-    def of(self, plan: SetPlan, *, consistent: bool) -> Taken | None:
+    def of(self, plan: SetPlan) -> Taken | None:
         """Answer the set that this run has taken of an instance; ``None`` where there is none.
 
         What the lost process may not have come to is done: its tags are set.
@@ -40,7 +40,7 @@ class Made:
         Source: DescribeSnapshots, CreateTags.
         """
         newest = self._newest(plan)
-        return taken_before(self._run, plan, newest, consistent=consistent) if newest else None
+        return taken_before(self._run, plan, newest) if newest else None
 
     def _newest(self, plan: SetPlan) -> list[Snapshot]:
         """Answer the members of the last set of any of the volumes."""

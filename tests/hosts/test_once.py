@@ -52,9 +52,9 @@ def test_one_that_shows_late_is_found_before_anything_is_frozen(
     run.once = True
     conn, (place, name, value, *_) = run.conn(ORDER[0]), ORDER
     (web,) = instances_by_tag(conn, place, name, value)
-    plan = plan_set(web, volumes_of(conn, place, [web]), earmark(run), run.run_id)
-    first = take_set(run, plan, consistent=True)
-    second = take_set(run, renewed(plan), consistent=True)  # it did not show when this was begun
+    plan = plan_set(web, volumes_of(conn, place, [web]), earmark(run), run.run_id, consistent=True)
+    first = take_set(run, plan)
+    second = take_set(run, renewed(plan))  # it did not show when this was begun
     assert second.problems == ()
     assert [s.snapshot_id for s in second.snapshots] == [s.snapshot_id for s in first.snapshots]
     assert len(sandbox.calls("CreateSnapshots")) == 1

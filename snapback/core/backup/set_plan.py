@@ -29,6 +29,7 @@ class SetPlan:
 
     :ivar volumes: those whose snapshots are taken.
     :ivar excluded: those left out, by their exclusion tag.
+    :ivar consistent: whether they are to be consistent; decided when the plan is made.
     :ivar busy: those left out, since EC2 has no room for one more snapshot of them now.
     """
 
@@ -37,6 +38,7 @@ class SetPlan:
     excluded: tuple[Volume, ...]
     set_id: str
     tagging: our_tags.Tagging
+    consistent: bool = False
     busy: tuple[Volume, ...] = ()
 
     @property
@@ -70,12 +72,18 @@ def new_set_id() -> str:
 
 
 def plan_set(
-    instance: Instance, volumes: Mapping[str, Volume], earmark: Earmark, run_id: str
+    instance: Instance,
+    volumes: Mapping[str, Volume],
+    earmark: Earmark,
+    run_id: str,
+    *,
+    consistent: bool = False,
 ) -> SetPlan:
     """Decide what is taken of an instance.
 
     :param volumes: its volumes, by id. One attached but not among them (it has come since they were
         read) is taken as if it had no tags.
+    :param consistent: whether its snapshots are to be consistent.
     """
     attached = [
         volumes.get(volume_id) or Volume(place=instance.place, volume_id=volume_id)
@@ -96,7 +104,12 @@ def plan_set(
             instance, taken, ours, first=earmark.first, exclude_tag=earmark.exclude_tag
         )
     return SetPlan(
-        instance=instance, volumes=taken, excluded=excluded, set_id=set_id, tagging=tagging
+        instance=instance,
+        volumes=taken,
+        excluded=excluded,
+        set_id=set_id,
+        tagging=tagging,
+        consistent=consistent,
     )
 
 
