@@ -118,7 +118,7 @@ def _axis(height: int) -> Iterator[str]:
 def _row(number: int, noun: str, kept: Iterable[Verdict]) -> Iterator[str]:
     """Answer the row of one kind of period: a dot for each snapshot that such a period keeps."""
     y = TOP + ROW * number
-    its = [v for v in kept if any(reason.split()[0] == noun for reason in v.reasons)]
+    its = [v for v in kept if any(reason.kind.value == noun for reason in v.reasons)]
     yield f'<text x="12" y="{y + 4}">{len(its)} {noun}s</text>'
     for verdict in its:
         x = x_of(NOW - verdict.snapshot.started_at)

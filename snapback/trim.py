@@ -9,6 +9,7 @@ from functools import partial
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.outcome import Outcome, word_for
+from snapback.core.trim.reasons import TrimReason
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
 from snapback.errors import BrakeError, SnapbackError, Word
 from snapback.run import Run, current, fanout, units
@@ -30,7 +31,7 @@ class Trimming:
 
 @dataclass(frozen=True)
 class _Doomed:
-    """A snapshot that is to be deleted, and why."""
+    """A snapshot that is to be deleted, and why, in words."""
 
     snapshot: Snapshot
     reasons: tuple[str, ...]
@@ -212,13 +213,15 @@ def _carry_out(
     unknown = [_kept_all(plan) for plan in plans]
     if dry_run:
         outcomes += [_outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}") for b in broken]
-        outcomes += [_outcome(v.snapshot, Word.WOULD, v.reasons[0]) for v in old]
+        outcomes += [_outcome(v.snapshot, Word.WOULD, str(v.reasons[0])) for v in old]
     elif broken or old:
         log = deletion_log.open_log(run)
         outcomes += _delete_all(
             run, log, [_Doomed(b.snapshot, (b.reason,), broken=True) for b in broken]
         )
-        outcomes += _delete_all(run, log, [_Doomed(v.snapshot, v.reasons) for v in old])
+        outcomes += _delete_all(
+            run, log, [_Doomed(v.snapshot, tuple(map(str, v.reasons))) for v in old]
+        )
     kept_all = [outcome for some in unknown for outcome in some]
     return Trimming(tuple(plans), (*outcomes, *kept_all, *failures))
 
@@ -226,10 +229,10 @@ def _carry_out(
 def _kept_all(plan: TrimPlan) -> list[Outcome]:
     """Answer the timelines that were left alone since their retention isn't known."""
     reasons = {
-        (verdict.snapshot.record.timeline, reason)
+        (verdict.snapshot.record.timeline, str(reason))
         for verdict in plan.verdicts
         for reason in verdict.reasons
-        if verdict.snapshot.record and reason.startswith("no retention is named")
+        if verdict.snapshot.record and reason.kind is TrimReason.NO_POLICY
     }
     return [
         Outcome(

@@ -220,4 +220,4 @@ def _kept(run: Run, old: Snapshot, new: Snapshot, protection: Protection) -> lis
     """Answer why the old snapshot must not be deleted."""
     if old.record is None or new.record is None or old.record.timeline != new.record.timeline:
         return ["it is no replica of the same volume"]
-    return protections(old, run.now(old.place), protection)
+    return [str(reason) for reason in protections(old, run.now(old.place), protection)]

@@ -147,7 +147,7 @@ def _mark(snapshot: Snapshot, verdict: Verdict | None, now: datetime) -> Mark:
         lines.append(f"in error: {snapshot.state_message or 'EC2 gives no reason'}")
     elif verdict:
         what = "kept" if verdict.keep else "the next trim deletes it"
-        lines.append(f"{what}: {', '.join(verdict.reasons)}")
+        lines.append(f"{what}: {', '.join(map(str, verdict.reasons))}")
     return Mark(old, kind, "\n".join(lines))
 
 

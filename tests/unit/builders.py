@@ -172,3 +172,8 @@ def status_of(
         survey=found,
         judged=tuple(judge_all(found.histories, lambda _: limits or Limits())),
     )
+
+
+def words(verdict: Verdict) -> tuple[str, ...]:
+    """The reasons of a verdict, in words."""
+    return tuple(map(str, verdict.reasons))

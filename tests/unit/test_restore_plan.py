@@ -10,8 +10,9 @@ import pytest
 from snapback.core.model import Instance, Place, Snapshot, Volume, original
 from snapback.core.model.backup_sets import BackupSet, sets_of
 from snapback.core.model.original import Disk, Original
+from snapback.core.model.reasons import Reason
 from snapback.core.model.record import describe_set, parse, set_tags
-from snapback.core.model.verdicts import Verified, write_verdict
+from snapback.core.model.verdicts import Found, Verified, write_verdict
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import (
     Given,
@@ -263,7 +264,9 @@ def test_where_it_can_be_has_to_be_known() -> None:
 def test_a_broken_snapshot_is_refused() -> None:
     broken = replace(members()[0], state="error", state_message="no key")
     assert "ended in error: no key" in plan_volume(broken).problems[0]
-    bad = write_verdict(Verified(at=at("2026-11-25T03:00"), word="corrupt", evidence="ext4: bad"))
+    bad = write_verdict(
+        Verified(at=at("2026-11-25T03:00"), reason=Reason(Found.CORRUPT, "ext4: bad"))
+    )
     plan = plan_volume(replace(members()[0], tags={**members()[0].tags, **bad}))
     assert plan.problems == ()
     assert any("although it was found corrupt" in reason for reason in plan.reasons)

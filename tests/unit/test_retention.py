@@ -13,7 +13,7 @@ from snapback.core.model import Consistency, Place, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy, Protection
 
-from .builders import at, judged, kept, kept_instants, policy, snapshot
+from .builders import at, judged, kept, kept_instants, policy, snapshot, words
 
 # Each kind of period.
 
@@ -249,7 +249,7 @@ def test_of_two_with_one_identity_the_better_one_stays() -> None:
 
 def test_a_policy_of_zeros_deletes_nothing_and_says_so() -> None:
     verdicts = judged([snapshot("2026-11-23"), snapshot("2026-11-24")], policy())
-    assert [(v.keep, v.reasons) for v in verdicts.values()] == [
+    assert [(v.keep, words(v)) for v in verdicts.values()] == [
         (True, ("the policy has no counts",)),
         (True, ("the policy has no counts",)),
     ]
@@ -257,7 +257,7 @@ def test_a_policy_of_zeros_deletes_nothing_and_says_so() -> None:
 
 def test_a_timeline_without_a_policy_is_kept_for_the_reason_given() -> None:
     verdicts = judged([snapshot("2026-11-23"), snapshot("2026-11-24")], "no retention named shrot")
-    assert [(v.keep, v.reasons) for v in verdicts.values()] == [
+    assert [(v.keep, words(v)) for v in verdicts.values()] == [
         (True, ("no retention named shrot",)),
         (True, ("no retention named shrot",)),
     ]
@@ -374,7 +374,7 @@ def test_what_keeps_one_member_keeps_the_set() -> None:
     verdicts = retention.plan(
         [*old, *new], lambda newest: policies[newest.volume_id], at("2026-12-01")
     )
-    assert [(v.snapshot.snapshot_id, v.keep, v.reasons) for v in verdicts] == [
+    assert [(v.snapshot.snapshot_id, v.keep, words(v)) for v in verdicts] == [
         ("a-23", True, ("day 2026-11-23",)),
         ("b-23", True, ("set-23 is kept for a-23",)),
         ("a-24", True, ("newest", "day 2026-11-24")),
@@ -410,7 +410,7 @@ def test_a_protected_member_keeps_the_set(change: dict[str, object]) -> None:
         "a-24",
         "b-24",
     ]
-    assert verdicts["b-22"].reasons == ("set-22 is kept for a-22",)
+    assert words(verdicts["b-22"]) == ("set-22 is kept for a-22",)
 
 
 def test_an_ami_or_a_lock_on_one_member_keeps_the_set() -> None:
@@ -449,7 +449,7 @@ def test_the_reason_of_a_set_does_not_depend_on_the_order() -> None:
     newer = snapshot("2026-11-24", volume="c", name="c-24")
     for seed in range(6):
         shuffled = Random(seed).sample([*members, newer], 4)
-        assert judged(shuffled, policy(daily=1))["c-22"].reasons == ("set-22 is kept for a-22",)
+        assert words(judged(shuffled, policy(daily=1))["c-22"]) == ("set-22 is kept for a-22",)
 
 
 # Protections.
@@ -479,7 +479,7 @@ def test_what_protects_a_snapshot_is_its_reason(change: dict[str, object], reaso
     also_old = snapshot("2026-11-02", name="also old")
     new = snapshot("2026-11-24", name="new")
     verdicts = judged([old, also_old, new], policy(daily=1))
-    assert (verdicts["old"].keep, verdicts["old"].reasons) == (True, (reason,))
+    assert (verdicts["old"].keep, words(verdicts["old"])) == (True, (reason,))
     assert [name for name, verdict in verdicts.items() if verdict.keep] == ["old", "new"]
 
 
@@ -493,7 +493,7 @@ def test_what_protects_a_snapshot_is_its_reason(change: dict[str, object], reaso
 def test_what_ec2_knows_protects_a_snapshot(protection: Protection, reason: str) -> None:
     snapshots = [snapshot("2026-11-01", name="old"), snapshot("2026-11-24", name="new")]
     verdicts = judged(snapshots, policy(daily=1), protection=protection)
-    assert (verdicts["old"].keep, verdicts["old"].reasons) == (True, (reason,))
+    assert (verdicts["old"].keep, words(verdicts["old"])) == (True, (reason,))
 
 
 def test_all_reasons_are_told() -> None:
@@ -504,7 +504,7 @@ def test_all_reasons_are_told() -> None:
         tags={"preserve_snapshot": "", "Name": "x"},
     )
     protection = Protection(in_use={"old": "ami-1"}, locked=frozenset({"old"}))
-    assert judged([old], policy(hourly=1, weekly=1), protection=protection)["old"].reasons == (
+    assert words(judged([old], policy(hourly=1, weekly=1), protection=protection)["old"]) == (
         "tag preserve_snapshot",
         "in use by ami-1",
         "locked",
@@ -523,7 +523,7 @@ def test_one_dated_in_the_future_is_kept_and_shifts_no_window() -> None:
         snapshot("2062-11-24", name="typo"),
     ]
     verdicts = judged(snapshots, policy(daily=2), now="2026-11-24T12:00")
-    assert {name: verdict.reasons for name, verdict in verdicts.items() if verdict.keep} == {
+    assert {name: words(verdict) for name, verdict in verdicts.items() if verdict.keep} == {
         "23": ("day 2026-11-23",),
         "24": ("newest", "day 2026-11-24"),
         "typo": ("dated in the future",),
@@ -532,7 +532,7 @@ def test_one_dated_in_the_future_is_kept_and_shifts_no_window() -> None:
 
 def test_one_of_this_very_second_is_not_in_the_future() -> None:
     only = snapshot("2026-11-24T12:00", name="only")
-    assert judged([only], policy(daily=1), now="2026-11-24T12:00")["only"].reasons == (
+    assert words(judged([only], policy(daily=1), now="2026-11-24T12:00")["only"]) == (
         "newest",
         "day 2026-11-24",
     )
@@ -545,7 +545,7 @@ def test_a_pending_one_is_neither_newest_nor_does_it_shift_a_window() -> None:
         snapshot("2026-11-24", name="pending", state="pending"),
     ]
     verdicts = judged(snapshots, policy(daily=1))
-    assert {name: verdict.reasons for name, verdict in verdicts.items() if verdict.keep} == {
+    assert {name: words(verdict) for name, verdict in verdicts.items() if verdict.keep} == {
         "23": ("newest", "day 2026-11-23"),
         "pending": ("pending",),
     }
@@ -558,7 +558,7 @@ def test_one_of_another_service_is_neither_newest_nor_the_one_that_a_period_keep
         snapshot("2026-11-24", name="theirs too", tags={"aws:backup:source-resource": "i-1"}),
     ]
     verdicts = judged(snapshots, policy(daily=1))
-    assert verdicts["ours"].reasons == ("newest", "day 2026-11-23")
+    assert words(verdicts["ours"]) == ("newest", "day 2026-11-23")
 
 
 def test_a_pinned_one_is_what_its_period_keeps() -> None:
@@ -580,7 +580,7 @@ def test_those_in_error_are_not_judged_and_count_for_nothing() -> None:
         snapshot("2026-11-24", name="broken", state="error"),
     ]
     verdicts = judged(snapshots, policy(daily=1))
-    assert {name: verdict.reasons for name, verdict in verdicts.items()} == {
+    assert {name: words(verdict) for name, verdict in verdicts.items()} == {
         "good": ("newest", "day 2026-11-23")
     }
 
@@ -588,7 +588,7 @@ def test_those_in_error_are_not_judged_and_count_for_nothing() -> None:
 def test_protections_hold_under_any_policy() -> None:
     snapshots = [snapshot("2026-11-24", name="only", state="pending")]
     for by in (policy(), policy(daily=1), "none"):
-        assert judged(snapshots, by)["only"].reasons == ("pending",)
+        assert words(judged(snapshots, by)["only"]) == ("pending",)
 
 
 # Reasons.
@@ -597,7 +597,7 @@ def test_protections_hold_under_any_policy() -> None:
 def test_the_reasons_to_keep_name_the_periods() -> None:
     only = snapshot("2026-11-24T03:30", name="only")
     every = policy(hourly=1, daily=1, weekly=1, monthly=1, quarterly=1, yearly=1)
-    assert judged([only], every)["only"].reasons == (
+    assert words(judged([only], every)["only"]) == (
         "newest",
         "hour 2026-11-24T03",
         "day 2026-11-24",
@@ -614,7 +614,7 @@ def test_the_reasons_to_keep_name_the_periods() -> None:
 )
 def test_quarters_have_their_usual_numbers(month: str, quarter: int) -> None:
     only = snapshot(f"2026-{month}-15", name="only")
-    assert judged([only], policy(quarterly=1))["only"].reasons == (
+    assert words(judged([only], policy(quarterly=1))["only"]) == (
         "newest",
         f"quarter 2026-Q{quarter}",
     )
@@ -627,13 +627,13 @@ def test_the_reason_to_go_names_the_one_that_stays_instead() -> None:
         snapshot("2026-11-24T03:00", name="newest"),
     ]
     verdict = judged(snapshots, policy(daily=1, weekly=1))["between"]
-    assert (verdict.keep, verdict.reasons) == (False, ("day 2026-11-24 keeps oldest",))
+    assert (verdict.keep, words(verdict)) == (False, ("day 2026-11-24 keeps oldest",))
 
 
 def test_the_reason_to_go_of_one_too_old_names_the_end() -> None:
     snapshots = [snapshot("2026-10-20", name="old"), snapshot("2026-11-24", name="newest")]
     verdict = judged(snapshots, policy(daily=2, weekly=2))["old"]
-    assert (verdict.keep, verdict.reasons) == (
+    assert (verdict.keep, words(verdict)) == (
         False,
         ("older than all that is kept, from 2026-11-15",),
     )
@@ -672,8 +672,8 @@ def test_a_set_keeps_one_replica_of_each_member() -> None:
     newer = snapshot("2026-11-25T03:00", volume="b", name="newer")
     verdicts = judged([a, b, newer, double(a, "a-later"), double(b, "b-later")], policy(yearly=1))
     assert {name for name, verdict in verdicts.items() if verdict.keep} == {"a", "b", "newer"}
-    assert verdicts["a-later"].reasons == ("the same as a, which is kept",)
-    assert verdicts["b-later"].reasons == ("the same as b, which is kept",)
+    assert words(verdicts["a-later"]) == ("the same as a, which is kept",)
+    assert words(verdicts["b-later"]) == ("the same as b, which is kept",)
 
 
 def test_a_double_that_is_protected_stays_too() -> None:
@@ -688,4 +688,4 @@ def test_what_a_transfer_in_flight_needs_is_kept() -> None:
     flying = Protection(in_flight={"old": "source of a transfer into eu-west-1"})
     assert kept([old, new], policy(daily=1)) == ["new"]
     verdicts = judged([old, new], policy(daily=1), protection=flying)
-    assert verdicts["old"].reasons == ("source of a transfer into eu-west-1",)
+    assert words(verdicts["old"]) == ("source of a transfer into eu-west-1",)

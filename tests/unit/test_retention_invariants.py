@@ -19,7 +19,7 @@ from snapback.core.model import Consistency, Place, Record, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy, Protection, Verdict
 
-from .builders import REGION, at, policy, vol
+from .builders import REGION, at, policy, vol, words
 
 KINDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
 MUCH_LATER = at("2031-01-01T00:00")
@@ -184,7 +184,7 @@ def test_each_snapshot_of_ours_gets_one_verdict_with_reasons(
     judged = Counter(verdict.snapshot.snapshot_id for verdict in verdicts)
     ours = [name for name, quirk in world.quirk_of.items() if quirk not in {"error", "no record"}]
     assert judged == Counter(ours)
-    assert all(verdict.reasons and all(verdict.reasons) for verdict in verdicts)
+    assert all(verdict.reasons and all(words(verdict)) for verdict in verdicts)
     assert all(len(verdict.reasons) == 1 for verdict in verdicts if not verdict.keep)
     assert all(len(set(verdict.reasons)) == len(verdict.reasons) for verdict in verdicts)
     event(f"deleted: {min(len(verdicts) - len(kept(verdicts)), 5)}")
@@ -205,7 +205,7 @@ def test_exactly_one_of_a_timeline_is_called_newest(
 ) -> None:
     assume(by.counts())
     verdicts = world.plan(by, now)
-    called = [v.snapshot.record.timeline for v in verdicts if "newest" in v.reasons]  # type: ignore[union-attr]
+    called = [v.snapshot.record.timeline for v in verdicts if "newest" in words(v)]  # type: ignore[union-attr]
     assert Counter(called) == Counter(world.timelines(now).keys())
 
 
@@ -318,7 +318,7 @@ def test_a_future_one_shifts_no_window(
     )
     verdicts = more.plan(by, now)
     assert [v for v in verdicts if v.snapshot != future] == world.plan(by, now)
-    assert [v.reasons for v in verdicts if v.snapshot == future] == [("dated in the future",)]
+    assert [words(v) for v in verdicts if v.snapshot == future] == [("dated in the future",)]
 
 
 @given(worlds, fading_policies, nows)

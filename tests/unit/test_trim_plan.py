@@ -9,8 +9,8 @@ import pytest
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.times import age
-from snapback.core.trim.retention import Protection
-from snapback.core.trim.trim_plan import TrimPlan, kind_of_reason, plan_broken, plan_trim
+from snapback.core.trim.retention import Policy, Protection
+from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
 from tests.unit.builders import REGION, at, policy, snapshot, vol
 
 NOW = at("2026-11-24T12:00")
@@ -97,16 +97,33 @@ def test_ages_in_words(span: timedelta, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "kind"),
+    ("change", "protection", "kind"),
     [
-        ("hour 2026-11-24T03", "hour"),
-        ("week of 2026-11-22", "week"),
-        ("in use by ami-1", "in use"),
-        ("set-0123 is kept for snap-1", "set"),
-        ("managed by another service (tag dlm:managed)", "managed by another"),
-        ("newest", "newest"),
-        ("tag preserve_snapshot", "tag preserve_snapshot"),
+        ({}, {}, "newest"),
+        ({}, {"in_use": {"snap-1": "ami-1"}}, "in use"),
+        ({"state": "pending"}, {}, "pending"),
+        ({"tags": {"dlm:managed": "true"}}, {}, "managed by another"),
+        ({"tags": {"preserve_snapshot": ""}}, {}, "tag preserve_snapshot"),
+        ({}, {"in_flight": {"snap-1": "base of a transfer into eu-west-1"}}, "in a transfer"),
     ],
 )
-def test_reasons_are_counted_by_their_kind(reason: str, kind: str) -> None:
-    assert kind_of_reason(reason) == kind
+def test_reasons_are_counted_by_their_kind(
+    change: dict[str, Any], protection: dict[str, Any], kind: str
+) -> None:
+    only = snapshot(NOW, name="snap-1", **change)
+    plan = plan_trim(
+        Place(REGION), [only], lambda _: policy(daily=5), NOW, Protection(**protection), 50
+    )
+    assert plan.kept_by_reason() == {kind: 1}
+
+
+def test_periods_and_sets_are_counted_by_what_they_are() -> None:
+    old = [snapshot(NOW - timedelta(days=8), volume=v, set_id="set-1", name=v) for v in "ab"]
+    later = snapshot(NOW - timedelta(days=7), volume="a")
+    snapshots = [*old, later, snapshot(NOW, volume="a"), snapshot(NOW, volume="b")]
+
+    def by(newest: Snapshot) -> Policy:
+        return policy(hourly=1, weekly=2 if newest.volume_id == vol("b") else 0)
+
+    plan = plan_trim(Place(REGION), snapshots, by, NOW, Protection(), 50)
+    assert plan.kept_by_reason() == {"newest": 2, "week": 1, "set": 1}

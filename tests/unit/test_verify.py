@@ -11,8 +11,9 @@ import pytest
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.digest import Digest, read_digest
+from snapback.core.model.reasons import Reason
 from snapback.core.model.tags import VERDICT
-from snapback.core.model.verdicts import Verified, verdict_of, write_verdict
+from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
 from snapback.core.status.health import Limits, Severity
 from snapback.core.status.health import judge as judge_health
 from snapback.core.trim.retention import Protection
@@ -23,13 +24,23 @@ from snapback.errors import UsageError
 from snapback.report.screen import Screen
 from snapback.ssh import digest_script
 from snapback.verify import sample_of
-from tests.unit.builders import an_instance, at, judged, kept, policy, seen, snapshot, status_of
+from tests.unit.builders import (
+    an_instance,
+    at,
+    judged,
+    kept,
+    policy,
+    seen,
+    snapshot,
+    status_of,
+    words,
+)
 
 NOW = at("2026-11-25T12:00")
 
 
 def verified(word: str, when: str = "2026-11-25T03:00", evidence: str = "x") -> dict[str, str]:
-    return write_verdict(Verified(at=at(when), word=word, evidence=evidence))
+    return write_verdict(Verified(at=at(when), reason=Reason(Found(word), evidence)))
 
 
 def shot(taken: str, word: str = "", when: str = "2026-11-25T03:00", **more) -> Snapshot:
@@ -41,7 +52,9 @@ def shot(taken: str, word: str = "", when: str = "2026-11-25T03:00", **more) -> 
 
 
 def test_a_verdict_that_is_written_is_read_again() -> None:
-    verdict = Verified(at=at("2026-11-25T03:00:07"), word="corrupt", evidence="ext4: e2fsck: bad")
+    verdict = Verified(
+        at=at("2026-11-25T03:00:07"), reason=Reason(Found.CORRUPT, "ext4: e2fsck: bad")
+    )
     assert verdict_of(write_verdict(verdict)) == verdict
 
 
@@ -131,7 +144,7 @@ def test_a_corrupt_one_is_kept_until_a_newer_one_is_known_to_be_good() -> None:
     newer = [shot("2026-11-01T03:00"), shot("2026-11-02T03:00")]
     found = judged([old, *newer], policy(daily=1))
     assert found[old.snapshot_id].keep
-    assert "found corrupt" in found[old.snapshot_id].reasons[0]
+    assert "found corrupt" in words(found[old.snapshot_id])[0]
     for word, stays in (("good", False), ("corrupt", True), ("opaque", True)):
         last = shot("2026-11-03T03:00", word)
         assert (old.snapshot_id in kept([old, *newer, last], policy(daily=1))) is stays
@@ -145,7 +158,7 @@ def test_the_newest_that_is_not_corrupt_stays_as_well() -> None:
     ]
     found = judged(everything, policy(yearly=1))
     assert found["snap-2026-11-02T03:00"].keep
-    assert "newest that isn't corrupt" in found["snap-2026-11-02T03:00"].reasons
+    assert "newest that isn't corrupt" in words(found["snap-2026-11-02T03:00"])
 
 
 def test_in_a_period_a_corrupt_one_gives_way() -> None:
@@ -205,7 +218,7 @@ ONE, OTHER = Digest("a" * 32, "b" * 32), Digest("a" * 32, "c" * 32)
 
 
 def found(digest: Digest | None, word: str = "good") -> Verified:
-    return Verified(at=NOW, word=word, evidence="ext4, 3 entries", digest=digest)
+    return Verified(at=NOW, reason=Reason(Found(word), "ext4, 3 entries"), digest=digest)
 
 
 def test_a_digest_is_kept_with_the_verdict() -> None:
@@ -225,8 +238,13 @@ def test_what_differs_from_a_copy_is_corrupt() -> None:
 
 def test_what_differed_is_corrupt_until_it_is_read_again() -> None:
     differs = compare(found(OTHER), [("snap-1 in eu-west-1", found(ONE))])
-    checked = Verified(at=at("2026-11-26T03:00"), word="good", evidence="ext4, 3 entries")
+    checked = Verified(at=at("2026-11-26T03:00"), reason=Reason(Found.GOOD, "ext4, 3 entries"))
     assert in_light_of(differs, checked) == replace(differs, at=checked.at)
+    read_back = verdict_of(write_verdict(differs))
+    assert read_back == differs
+    assert in_light_of(read_back, checked) == replace(differs, at=checked.at)
+    of_0_1_0 = {VERDICT: write_verdict(differs)[VERDICT].replace(" kind=differs", "")}
+    assert verdict_of(of_0_1_0) == differs
     assert in_light_of(differs, replace(checked, digest=OTHER)).word == "good"
     assert in_light_of(found(ONE), checked) == replace(checked, digest=ONE)
     assert in_light_of(found(None, "corrupt"), checked) == checked

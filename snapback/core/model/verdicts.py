@@ -2,7 +2,8 @@
 
 ``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
 one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
-without its key, as LUKS: it can be read, and that is all that is known.
+without its key, as LUKS: it can be read, and that is all that is known. ``kind=differs`` before the
+evidence marks what is corrupt since its digest isn't that of a copy.
 """
 
 from __future__ import annotations
@@ -10,33 +11,60 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 
 from snapback.core.model import Tags
 from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest, read_digest
+from snapback.core.model.reasons import Reason
 
 GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?(?: (.*))?\Z",
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?"
+    r"( kind=differs)?(?: (.*))?\Z",
     re.ASCII | re.DOTALL,
 )
+_DIFFERED = "it differs from"
+"""How the evidence of 0.1.0 begins, whose tags have no kind, where a digest differs."""
 _UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
+
+
+class Found(Enum):
+    """What a verification can find. The value is the word of the verdict."""
+
+    GOOD = GOOD
+    OPAQUE = OPAQUE
+    CORRUPT = CORRUPT
+    DIFFERS = "differs"
+
+    @property
+    def word(self) -> str:
+        """The word of the verdict: what differs from its copy is corrupt."""
+        return CORRUPT if self is Found.DIFFERS else str(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
     """What a verification has found.
 
-    :ivar word: ``good``, ``opaque`` or ``corrupt``.
-    :ivar evidence: what was seen, in words.
+    :ivar reason: what was found, and the evidence in words.
     :ivar digest: of all that it holds, where one was ever asked for.
     """
 
     at: datetime
-    word: str
-    evidence: str = ""
+    reason: Reason[Found]
     digest: Digest | None = None
+
+    @property
+    def word(self) -> str:
+        """``good``, ``opaque`` or ``corrupt``."""
+        return self.reason.kind.word
+
+    @property
+    def evidence(self) -> str:
+        """What was seen, in words."""
+        return self.reason.text
 
     @property
     def is_corrupt(self) -> bool:
@@ -48,6 +76,7 @@ def write_verdict(verdict: Verified) -> dict[str, str]:
     """Answer the tag that says a verdict, in characters that every tag may hold."""
     words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
     words += [f"digest={verdict.digest}"] if verdict.digest else []
+    words += ["kind=differs"] if verdict.reason.kind is Found.DIFFERS else []
     text = " ".join([*words, _UNWANTED.sub(" ", verdict.evidence)]).strip()
     return {our_tags.VERDICT: text[: our_tags.LONGEST_VALUE]}
 
@@ -61,8 +90,10 @@ def verdict_of(tags: Tags) -> Verified | None:
         at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     except ValueError:
         return None
-    digest = read_digest(found[3] or "")
-    return Verified(at=at, word=found[2], evidence=found[4] or "", digest=digest)
+    kind, evidence = Found(found[2]), found[5] or ""
+    if kind is Found.CORRUPT and (found[4] or evidence.startswith(_DIFFERED)):
+        kind = Found.DIFFERS
+    return Verified(at=at, reason=Reason(kind, evidence), digest=read_digest(found[3] or ""))
 
 
 def is_corrupt(tags: Tags) -> bool:

@@ -17,7 +17,9 @@ from functools import lru_cache
 
 from snapback.core.model import Snapshot, Timeline, by_age, record_of
 from snapback.core.model import tags as our_tags
+from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import GOOD, is_corrupt, verdict_of
+from snapback.core.trim.reasons import TrimReason
 
 SetKey = tuple[str, str]
 
@@ -27,35 +29,42 @@ class Kind:
     """A kind of calendar period.
 
     :ivar name: the retention's key, ``"weekly"``.
-    :ivar noun: what one period is called.
+    :ivar reason: the kind of reason that a period is to keep a snapshot.
     :ivar number_of: numbers the periods: consecutive ones have consecutive numbers.
     :ivar start_of: the instant at which the period with a number starts, UTC.
     """
 
     name: str
-    noun: str
+    reason: TrimReason
     number_of: Callable[[datetime], int]
     start_of: Callable[[int], datetime]
 
-    def label(self, number: int) -> str:
-        """Answer what people call the period: ``month 2026-11``."""
-        return _label(self, number)
+    @property
+    def noun(self) -> str:
+        """What one period is called: ``"week"``."""
+        return str(self.reason.value)
+
+    def period(self, number: int) -> Reason[TrimReason]:
+        """Return a period as the reason to keep a snapshot: ``month 2026-11``."""
+        return _period(self, number)
 
 
 @lru_cache(maxsize=10_000)  # many volumes have the same periods
-def _label(kind: Kind, number: int) -> str:
+def _period(kind: Kind, number: int) -> Reason[TrimReason]:
     start = kind.start_of(number)
-    if kind.noun == "quarter":
-        return f"quarter {start:%Y}-Q{(start.month + 2) // 3}"
-    return f"{kind.noun} {start:{_FORMATS[kind.noun]}}"
+    if kind.reason is TrimReason.QUARTER:
+        label = f"{start:%Y}-Q{(start.month + 2) // 3}"
+    else:
+        label = f"{start:{_FORMATS[kind.reason]}}"
+    return Reason(kind.reason, f"{kind.noun} {label}")
 
 
 _FORMATS = {
-    "hour": "%Y-%m-%dT%H",
-    "day": "%Y-%m-%d",
-    "week": "of %Y-%m-%d",
-    "month": "%Y-%m",
-    "year": "%Y",
+    TrimReason.HOUR: "%Y-%m-%dT%H",
+    TrimReason.DAY: "%Y-%m-%d",
+    TrimReason.WEEK: "of %Y-%m-%d",
+    TrimReason.MONTH: "%Y-%m",
+    TrimReason.YEAR: "%Y",
 }
 
 
@@ -83,21 +92,28 @@ def _start_of_month(number: int) -> datetime:
 KINDS = (
     Kind(
         "hourly",
-        "hour",
+        TrimReason.HOUR,
         _hour_of,
         lambda number: _EPOCH + timedelta(hours=max(number, _FIRST_HOUR)),
     ),
-    Kind("daily", "day", lambda at: at.toordinal(), _midnight),
+    Kind("daily", TrimReason.DAY, lambda at: at.toordinal(), _midnight),
     # The ordinals of Sundays are the multiples of 7.
-    Kind("weekly", "week", lambda at: at.toordinal() // 7, lambda number: _midnight(number * 7)),
-    Kind("monthly", "month", lambda at: at.year * 12 + at.month - 1, _start_of_month),
+    Kind(
+        "weekly",
+        TrimReason.WEEK,
+        lambda at: at.toordinal() // 7,
+        lambda number: _midnight(number * 7),
+    ),
+    Kind("monthly", TrimReason.MONTH, lambda at: at.year * 12 + at.month - 1, _start_of_month),
     Kind(
         "quarterly",
-        "quarter",
+        TrimReason.QUARTER,
         lambda at: at.year * 4 + (at.month - 1) // 3,
         lambda number: _start_of_month(number * 3),
     ),
-    Kind("yearly", "year", lambda at: at.year, lambda number: _start_of_month(number * 12)),
+    Kind(
+        "yearly", TrimReason.YEAR, lambda at: at.year, lambda number: _start_of_month(number * 12)
+    ),
 )
 
 
@@ -136,12 +152,12 @@ class Policy:
 class Verdict:
     """What becomes of one snapshot, and why.
 
-    :ivar reasons: at least one, in words.
+    :ivar reasons: at least one; their kinds are of :class:`~snapback.core.trim.reasons.TrimReason`.
     """
 
     snapshot: Snapshot
     keep: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason[TrimReason], ...]
 
 
 @dataclass(frozen=True)
@@ -151,7 +167,7 @@ class Protection:
     :ivar in_use: snapshot id -> the AMI that uses it.
     :ivar locked: the ids of locked snapshots.
     :ivar in_flight: snapshot id -> what it is to a transfer into another region, in words.
-    :ivar spared: snapshot id -> whatever else keeps it, in words.
+    :ivar spared: snapshot id -> why the caller doesn't want it deleted, in words.
     """
 
     in_use: Mapping[str, str] = field(default_factory=dict)
@@ -187,8 +203,8 @@ def judge(
 ) -> tuple[list[Verdict], dict[Timeline, list[Snapshot]]]:
     """Answer what :func:`plan` answers, and the timelines."""
     ours = _oldest_first(s for s in snapshots if s.state != "error")
-    reasons: dict[str, list[str]] = defaultdict(list)
-    losers: dict[str, str] = {}
+    reasons: dict[str, list[Reason[TrimReason]]] = defaultdict(list)
+    losers: dict[str, Reason[TrimReason]] = {}
 
     for snapshot in ours:
         reasons[snapshot.snapshot_id] += protections(snapshot, now, protection)
@@ -231,43 +247,48 @@ def _timelines(oldest_first: Iterable[Snapshot], now: datetime) -> dict[Timeline
     return dict(found)
 
 
-def protections(snapshot: Snapshot, now: datetime, protection: Protection) -> list[str]:
+def protections(
+    snapshot: Snapshot, now: datetime, protection: Protection
+) -> list[Reason[TrimReason]]:
     """Answer why a snapshot must not be deleted, whatever the policy says."""
     reasons = []
     if our_tags.PIN in snapshot.tags:
-        reasons.append(f"tag {our_tags.PIN}")
+        reasons.append(Reason(TrimReason.PINNED, f"tag {our_tags.PIN}"))
     if snapshot.state != "completed":
-        reasons.append(snapshot.state)
+        reasons.append(Reason(TrimReason.PENDING, snapshot.state))
     if ami := protection.in_use.get(snapshot.snapshot_id):
-        reasons.append(f"in use by {ami}")
+        reasons.append(Reason(TrimReason.IN_USE, f"in use by {ami}"))
     if snapshot.snapshot_id in protection.locked:
-        reasons.append("locked")
+        reasons.append(Reason(TrimReason.LOCKED, "locked"))
     if snapshot.storage_tier == "archive":
-        reasons.append("archived")
+        reasons.append(Reason(TrimReason.ARCHIVED, "archived"))
     if manager := our_tags.manager_of(snapshot.tags):
-        reasons.append(f"managed by another service (tag {manager})")
+        text = f"managed by another service (tag {manager})"
+        reasons.append(Reason(TrimReason.MANAGED, text))
     if record_of(snapshot).taken_at > now:
-        reasons.append("dated in the future")
+        reasons.append(Reason(TrimReason.FUTURE, "dated in the future"))
     if part := protection.in_flight.get(snapshot.snapshot_id):
-        reasons.append(part)
+        reasons.append(Reason(TrimReason.IN_FLIGHT, part))
     if why := protection.spared.get(snapshot.snapshot_id):
-        reasons.append(why)
+        reasons.append(Reason(TrimReason.NOT_SELECTED, why))
     return reasons
 
 
 def _thin(
     timeline: Sequence[Snapshot], policy: Policy | str, now: datetime
-) -> tuple[dict[str, list[str]], dict[str, str]]:
+) -> tuple[dict[str, list[Reason[TrimReason]]], dict[str, Reason[TrimReason]]]:
     """Answer of one timeline why those kept are kept, and why each of the others isn't."""
     if isinstance(policy, str):
-        return {snapshot.snapshot_id: [policy] for snapshot in timeline}, {}
+        unknown = Reason(TrimReason.NO_POLICY, policy)
+        return {snapshot.snapshot_id: [unknown] for snapshot in timeline}, {}
     if not policy.counts():
-        return {s.snapshot_id: ["the policy has no counts"] for s in timeline}, {}
+        zeros = Reason(TrimReason.NO_COUNTS, "the policy has no counts")
+        return {snapshot.snapshot_id: [zeros] for snapshot in timeline}, {}
 
-    kept: dict[str, list[str]] = defaultdict(list)
-    lost: dict[str, str] = {}
+    kept: dict[str, list[Reason[TrimReason]]] = defaultdict(list)
+    lost: dict[str, Reason[TrimReason]] = {}
     newest = newest_of(timeline)
-    kept[newest.snapshot_id].append("newest")
+    kept[newest.snapshot_id].append(Reason(TrimReason.NEWEST, "newest"))
     for snapshot_id, why in _kept_for_verdicts(timeline, newest).items():
         kept[snapshot_id].append(why)
     reach = policy.reach(_counted_from(newest, policy, now))
@@ -278,32 +299,39 @@ def _thin(
         inside = list(zip(numbers, timeline[begin:], strict=True))
         best = _best_of_each_period(inside)
         for number, snapshot in best.items():
-            kept[snapshot.snapshot_id].append(kind.label(number))
+            kept[snapshot.snapshot_id].append(kind.period(number))
         for number, snapshot in inside:
             if snapshot.snapshot_id not in lost and snapshot is not best[number]:
-                lost[snapshot.snapshot_id] = (
-                    f"{kind.label(number)} keeps {best[number].snapshot_id}"
+                lost[snapshot.snapshot_id] = Reason(
+                    TrimReason.SURPASSED,
+                    f"{kind.period(number)} keeps {best[number].snapshot_id}",
                 )
     ends = min(first for _, _, first in reach)
-    too_old = f"older than all that is kept, from {ends:%Y-%m-%d}"
+    too_old = Reason(TrimReason.TOO_OLD, f"older than all that is kept, from {ends:%Y-%m-%d}")
     for snapshot in timeline:
         lost.setdefault(snapshot.snapshot_id, too_old)
     return kept, lost
 
 
-def _kept_for_verdicts(timeline: Sequence[Snapshot], newest: Snapshot) -> dict[str, str]:
+def _kept_for_verdicts(
+    timeline: Sequence[Snapshot], newest: Snapshot
+) -> dict[str, Reason[TrimReason]]:
     """Answer what verification demands to be kept: what is sound, and the evidence of what isn't.
 
     :param timeline: oldest first.
     """
-    kept: dict[str, str] = {}
+    kept: dict[str, Reason[TrimReason]] = {}
     if _is_corrupt(newest):
         sound = [snapshot for snapshot in timeline if not _is_corrupt(snapshot)]
         if sound:
-            kept[newest_of(sound).snapshot_id] = "newest that isn't corrupt"
+            kept[newest_of(sound).snapshot_id] = Reason(
+                TrimReason.NEWEST_SOUND, "newest that isn't corrupt"
+            )
     for snapshot in timeline if any(map(_is_corrupt, timeline)) else ():
         if _is_corrupt(snapshot) and not _good_after(snapshot, timeline):
-            kept[snapshot.snapshot_id] = "found corrupt, and no newer one is known to be good"
+            kept[snapshot.snapshot_id] = Reason(
+                TrimReason.EVIDENCE, "found corrupt, and no newer one is known to be good"
+            )
     return kept
 
 
@@ -358,8 +386,8 @@ def _best_of_each_period(inside: Iterable[tuple[int, Snapshot]]) -> dict[int, Sn
 
 
 def _keep_sets_whole(
-    oldest_first: Iterable[Snapshot], reasons: dict[str, list[str]]
-) -> dict[str, str]:
+    oldest_first: Iterable[Snapshot], reasons: dict[str, list[Reason[TrimReason]]]
+) -> dict[str, Reason[TrimReason]]:
     """Add the reason of belonging to a set of which another member is kept.
 
     Several replicas of one identity count as one member, of which one is kept.
@@ -367,7 +395,7 @@ def _keep_sets_whole(
     :returns: why the others of those are not kept.
     """
     members: dict[SetKey, list[Snapshot]] = defaultdict(list)
-    doubles: dict[str, str] = {}
+    doubles: dict[str, Reason[TrimReason]] = {}
     for snapshot in oldest_first:
         if snapshot.set_id:
             members[record_of(snapshot).region, snapshot.set_id].append(snapshot)
@@ -378,10 +406,14 @@ def _keep_sets_whole(
             if reasons[snapshot.snapshot_id]:
                 continue
             if other := kept_ids.get(record_of(snapshot).identity):
-                doubles[snapshot.snapshot_id] = f"the same as {other}, which is kept"
+                doubles[snapshot.snapshot_id] = Reason(
+                    TrimReason.DOUBLE, f"the same as {other}, which is kept"
+                )
             else:
                 kept_ids[record_of(snapshot).identity] = snapshot.snapshot_id
-                reasons[snapshot.snapshot_id].append(f"{set_id} is kept for {kept[0].snapshot_id}")
+                reasons[snapshot.snapshot_id].append(
+                    Reason(TrimReason.SET, f"{set_id} is kept for {kept[0].snapshot_id}")
+                )
     return doubles
 
 

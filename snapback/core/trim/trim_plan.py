@@ -59,7 +59,7 @@ class TrimPlan:
 
     def kept_by_reason(self) -> Counter[str]:
         """How many are kept for which kind of reason, the first of each one's reasons."""
-        return Counter(kind_of_reason(v.reasons[0]) for v in self.verdicts if v.keep)
+        return Counter(str(v.reasons[0].kind.value) for v in self.verdicts if v.keep)
 
 
 def plan_trim(
@@ -124,17 +124,6 @@ def _is_ours(snapshot: Snapshot) -> bool:
 def _why_broken(snapshot: Snapshot, last_good: datetime | None, now: datetime) -> str:
     good = f"last good one {age(now - last_good)} old" if last_good else "no good one is left"
     return f"{_volume(snapshot)}: {snapshot.state_message or 'EC2 gives no reason'}; {good}"
-
-
-def kind_of_reason(reason: str) -> str:
-    """Answer a reason without its particulars, for counting: ``hour``, ``in use``."""
-    first = reason.split()[0]
-    if first in {kind.noun for kind in retention.KINDS}:
-        return first
-    for start, kind in (("in use", "in use"), ("set-", "set"), ("managed", "managed by another")):
-        if reason.startswith(start):
-            return kind
-    return reason
 
 
 def _volume(snapshot: Snapshot) -> str:

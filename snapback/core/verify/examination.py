@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from snapback.core.model.digest import Digest, together
-from snapback.core.model.verdicts import CORRUPT, GOOD, OPAQUE, Verified
-
-_DIFFERS = "it differs from"
+from snapback.core.model.reasons import Reason
+from snapback.core.model.verdicts import Found, Verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +51,19 @@ def judge(parts: Sequence[Part], at: datetime) -> Verified:
     It is good if a file system was checked and nothing is wrong; a partition that can't be checked
     doesn't count then, as that of a boot loader. A volume with nothing on it is no backup.
     """
-    wrong = [part for part in parts if part.problem]
-    checked = [part for part in parts if part.was_checked]
+    if wrong := [part for part in parts if part.problem]:
+        return Verified(at=at, reason=Reason(Found.CORRUPT, _listed(wrong)))
     digest = _digest_of(parts)
-    if wrong:
-        return Verified(at=at, word=CORRUPT, evidence="; ".join(map(str, wrong)))
-    if checked:
-        return Verified(at=at, word=GOOD, evidence="; ".join(map(str, checked)), digest=digest)
+    if checked := [part for part in parts if part.was_checked]:
+        return Verified(at=at, reason=Reason(Found.GOOD, _listed(checked)), digest=digest)
     if all(part.is_blank for part in parts):
         what = "it is empty: no file system, no partitions, nothing but zeros"
-        return Verified(at=at, word=CORRUPT, evidence=what)
-    return Verified(at=at, word=OPAQUE, evidence="; ".join(map(str, parts)), digest=digest)
+        return Verified(at=at, reason=Reason(Found.CORRUPT, what))
+    return Verified(at=at, reason=Reason(Found.OPAQUE, _listed(parts)), digest=digest)
+
+
+def _listed(parts: Sequence[Part]) -> str:
+    return "; ".join(map(str, parts))
 
 
 def _digest_of(parts: Sequence[Part]) -> Digest | None:
@@ -77,20 +78,19 @@ def compare(found: Verified, others: Sequence[tuple[str, Verified]]) -> Verified
 
     :param others: each with what it is called: ``"snap-0123 in eu-west-1"``.
     """
-    if found.word == CORRUPT or not found.digest:
+    if found.is_corrupt or not found.digest:
         return found
     known = [(name, other.digest) for name, other in others if other.digest]
     wrong = [
-        f"{_DIFFERS} {name}: {what}"
+        f"it differs from {name}: {what}"
         for name, digest in known
         if (what := found.digest.differs(digest))
     ]
     if wrong:
-        evidence = "; ".join([*wrong, found.evidence])
-        return replace(found, word=CORRUPT, evidence=evidence)
+        return replace(found, reason=Reason(Found.DIFFERS, "; ".join([*wrong, found.evidence])))
     equal = ", ".join(name for name, _ in known)
     said = f"equal to {equal}" if equal else "no other digest to compare with yet"
-    return replace(found, evidence=f"{found.evidence}; {said}")
+    return replace(found, reason=Reason(found.reason.kind, f"{found.evidence}; {said}"))
 
 
 def in_light_of(former: Verified | None, found: Verified) -> Verified:
@@ -101,7 +101,6 @@ def in_light_of(former: Verified | None, found: Verified) -> Verified:
     """
     if former is None:
         return found
-    differed = former.is_corrupt and former.evidence.startswith(_DIFFERS)
-    if differed and not found.digest and not found.is_corrupt:
+    if former.reason.kind is Found.DIFFERS and not found.digest and not found.is_corrupt:
         return replace(former, at=found.at)
     return replace(found, digest=former.digest or found.digest)
