@@ -11,7 +11,13 @@ from dataclasses import replace
 
 from snapback.core.model import Identity, Place, Snapshot
 from snapback.core.model.outcome import Outcome, word_for
-from snapback.core.replication.replication_plan import ReplicationPlan, Step, Waiting
+from snapback.core.replication.replication_plan import (
+    Known,
+    Present,
+    ReplicationPlan,
+    Step,
+    Waiting,
+)
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.errors import (
     SnapbackError,
@@ -33,7 +39,7 @@ def carry_out(run: Run, plan: ReplicationPlan, opener: Opener, options: Options)
 
     :raises SnapbackError: the engine could not be opened; nothing was replicated.
     """
-    outcomes = [_known(known.source, known.replica, plan) for known in plan.known]
+    outcomes = [_known(known, plan) for known in plan.known]
     outcomes += [_broken(snapshot, plan) for snapshot in plan.broken]
     if not plan.steps and not plan.waiting:
         return outcomes
@@ -173,14 +179,11 @@ def _became(
     return _outcome(result.item, Word.BEGUN, f"pending ({replica.progress or '0%'})", replica)
 
 
-def _known(source: Snapshot, replica: Snapshot, plan: ReplicationPlan) -> Outcome:
-    step = Step(source=source, destination=plan.destination)
-    if replica.state == "pending":
-        why = f"{replica.snapshot_id} is pending ({replica.progress or '0%'})"
-        return _outcome(step, Word.BEING_REPLICATED, why, replica)
-    newer = replica.record and source.record and replica.record.identity != source.record.identity
-    why = f"there is a newer one of the volume, {replica.snapshot_id}" if newer else ""
-    return _outcome(step, Word.ALREADY_REPLICATED, why, replica)
+def _known(known: Known, plan: ReplicationPlan) -> Outcome:
+    step, reason = Step(source=known.source, destination=plan.destination), known.reason
+    is_pending = reason.kind is Present.PENDING
+    word = Word.BEING_REPLICATED if is_pending else Word.ALREADY_REPLICATED
+    return _outcome(step, word, reason.text, known.replica)
 
 
 def _broken(replica: Snapshot, plan: ReplicationPlan) -> Outcome:
@@ -200,7 +203,7 @@ def _broken(replica: Snapshot, plan: ReplicationPlan) -> Outcome:
 def would(run: Run, plan: ReplicationPlan) -> list[Outcome]:
     """Answer what carrying a plan out would do, of each snapshot in it."""
     minutes = run.settings.minutes_for_snap
-    outcomes = [_known(known.source, known.replica, plan) for known in plan.known]
+    outcomes = [_known(known, plan) for known in plan.known]
     outcomes += [_broken(snapshot, plan) for snapshot in plan.broken]
     outcomes += [_outcome(step, Word.WOULD, _how(step)) for step in plan.steps]
     for one in plan.waiting:

@@ -10,6 +10,8 @@ from typing import Any
 from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.outcome import word_for as usual_word_for
+from snapback.core.model.reasons import Reason
+from snapback.core.restore.reasons import About
 from snapback.core.restore.restore_plan import Maps
 from snapback.ec2.temporary import Lender
 from snapback.errors import SnapbackError, Word
@@ -73,6 +75,6 @@ def outcome(
     )
 
 
-def in_words(reasons: Sequence[str], problems: Sequence[str]) -> str:
-    """Answer why it is done so, or why it can't be done."""
-    return "; ".join(problems or reasons)
+def in_words(reasons: Sequence[Reason[About]], problems: Sequence[Reason[About]]) -> str:
+    """Return in words why it is done so, or why it can't be done."""
+    return "; ".join(map(str, problems or reasons))

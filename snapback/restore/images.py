@@ -41,7 +41,7 @@ def create_one_ami(
     chosen = choice.chosen
     plan = plan_image(chosen, run.settings.first_tags)
     title = name or f"{chosen.instance_id} {chosen.taken_at.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
-    notes = (*as_meant(at), *about(chosen, choice.passed_over), *plan.reasons)
+    notes = (*as_meant(at), *about(chosen, choice.passed_over), *map(str, plan.reasons))
     if plan.problems:
         return Restoration((_outcome(plan, title, Word.REFUSED, in_words((), plan.problems)),))
     if there := image_named(run.conn(plan.place), title):
@@ -89,7 +89,7 @@ def facts_of(chosen: BackupSet) -> dict[str, Any]:
 def _outcome(plan: ImagePlan, title: str, word: Word, explanation: str, made: str = "") -> Outcome:
     facts = facts_of(plan.source) | {
         "name": title,
-        "reasons": list(plan.reasons),
+        "reasons": list(map(str, plan.reasons)),
         "made": made or None,
     }
     return outcome(plan.source.instance_id, word, explanation, plan.place, facts)

@@ -14,6 +14,7 @@ from snapback.core.model import Instance, Place, Snapshot, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
 from snapback.core.model.outcome import Outcome
+from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_utc
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import (
@@ -92,7 +93,7 @@ def plan_one(
     choice = set_of_instance(run, region_name, instance_id, moment(at), incomplete)
     place = choice.chosen.place
     (plan,) = _plans(run, place, [choice.chosen], given, maps_into(run, place))
-    return plan, (*as_meant(at), *about(choice.chosen, choice.passed_over), *plan.reasons)
+    return plan, (*as_meant(at), *about(choice.chosen, choice.passed_over), *map(str, plan.reasons))
 
 
 def _plans(
@@ -228,8 +229,8 @@ def select(snapshots: Sequence[Snapshot], place: Place, selection: Selection) ->
             )
             continue
         choice = choose(sets[instance_id], selection.at, selection.incomplete)
-        if isinstance(choice, str):
-            lost[instance_id] = Word.FAILED, choice
+        if isinstance(choice, Reason):
+            lost[instance_id] = Word.FAILED, str(choice)
         else:
             choices[instance_id] = choice
     return Found(choices=choices, lost=lost)
@@ -338,7 +339,7 @@ def outcome_of(
         "zone": plan.zone,
         "security_groups": list(plan.security_group_ids),
         "key_name": plan.key_name,
-        "reasons": list(plan.reasons),
+        "reasons": list(map(str, plan.reasons)),
         "made": made.instance_id if made else None,
         "address": (made.public_dns_name or made.private_ip_address) if made else None,
         "volumes": dict(made.devices) if made else {},

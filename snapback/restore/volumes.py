@@ -53,7 +53,7 @@ def restore_one_volume(
             for s in newer
         ),
     )
-    notes = (*meant, *plan.reasons)
+    notes = (*meant, *map(str, plan.reasons))
     if plan.problems:
         return Restoration((_outcome(plan, Word.REFUSED, in_words((), plan.problems)),), meant)
     if dry_run:
@@ -133,7 +133,7 @@ def _outcome(plan: VolumePlan, word: Word, explanation: str, made: str = "") -> 
         "volume_type": plan.disk.volume_type,
         "attached_to": plan.attach_to,
         "device": plan.device_name,
-        "reasons": list(plan.reasons),
+        "reasons": list(map(str, plan.reasons)),
         "made": made or None,
     }
     return outcome(record.volume, word, explanation, plan.snapshot.place, facts)

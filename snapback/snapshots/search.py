@@ -7,6 +7,7 @@ from datetime import datetime
 
 from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of, unfit
+from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_both, read_moment
 from snapback.ec2.instances import check_id as check_instance
 from snapback.ec2.snapshots import check_id as check_snapshot
@@ -92,7 +93,7 @@ def set_of_instance(
         f"snapshot with a record of {wanted}",
     )  # fmt: skip
     choice = choose(sets_of(found, wanted), at, incomplete)
-    if isinstance(choice, str):
+    if isinstance(choice, Reason):
         until = f" of {in_both(at)} or before" if at else ""
         raise UsageError(f"no set of {wanted} in {place}{until} can be restored: {choice}")
     return choice

@@ -11,12 +11,35 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from snapback.core.model import Place, Snapshot, by_age, record_of
 from snapback.core.model import tags as our_tags
+from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import verdict_of
 
 CLOSE = timedelta(minutes=10)
+
+
+class NotRestorable(Enum):
+    """Why nothing is restored from a snapshot, or of a volume from a set."""
+
+    NO_SNAPSHOT = auto()
+    NO_ROOT = auto()
+    NOT_CLOSE = auto()
+    LEFT_OUT = auto()
+    IN_ERROR = auto()
+    PENDING = auto()
+    ARCHIVED = auto()
+    CORRUPT = auto()
+
+
+class NoSet(Enum):
+    """Why there is no set to restore from."""
+
+    NONE = auto()
+    NONE_SO_OLD = auto()
+    NONE_WHOLE = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +55,7 @@ class BackupSet:
     set_id: str
     taken_at: datetime
     members: tuple[Snapshot, ...]
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, Reason[NotRestorable]] = field(default_factory=dict)
 
     @property
     def root(self) -> Snapshot | None:
@@ -87,8 +110,10 @@ def sets_of(snapshots: Iterable[Snapshot], instance_id: str) -> list[BackupSet]:
     return sorted(found, key=lambda one: (one.taken_at, str(one)), reverse=True)
 
 
-def choose(sets: Sequence[BackupSet], at: datetime | None, incomplete: bool) -> Choice | str:
-    """Answer the newest whole set not later than an instant; or in words why there is none.
+def choose(
+    sets: Sequence[BackupSet], at: datetime | None, incomplete: bool
+) -> Choice | Reason[NoSet]:
+    """Return the newest whole set not later than an instant; or why there is none.
 
     :param sets: the newest first.
     :param at: ``None``: whenever.
@@ -106,10 +131,11 @@ def choose(sets: Sequence[BackupSet], at: datetime | None, incomplete: bool) -> 
             f"{one} of {one.taken_at:%Y-%m-%d %H:%M:%S}: {one.shortcoming}"
             for one in passed_over[:3]
         )
-        return f"no set is whole: {listed}"
+        return Reason(NoSet.NONE_WHOLE, f"no set is whole: {listed}")
     if sets:
-        return f"the oldest set is of {sets[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    return "there is none"
+        oldest = f"the oldest set is of {sets[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC"
+        return Reason(NoSet.NONE_SO_OLD, oldest)
+    return Reason(NoSet.NONE, "there is none")
 
 
 def set_with(sets: Iterable[BackupSet], snapshot_id: str) -> BackupSet | None:
@@ -132,9 +158,11 @@ def _named(snapshots: Sequence[Snapshot]) -> BackupSet:
     members, missing = _best_of_each(snapshots)
     for volume, device in expected.items():
         if volume not in members and volume not in missing:
-            missing[volume] = f"no snapshot of {device} in {snapshots[0].place}"
+            why = f"no snapshot of {device} in {snapshots[0].place}"
+            missing[volume] = Reason(NotRestorable.NO_SNAPSHOT, why)
     for volume in left_out - members.keys():
-        missing[volume] = "left out when the set was taken: EC2 had no room for its snapshot"
+        why = "left out when the set was taken: EC2 had no room for its snapshot"
+        missing[volume] = Reason(NotRestorable.LEFT_OUT, why)
     return _set(snapshots[0].set_id, snapshots, members, missing)
 
 
@@ -151,7 +179,8 @@ def _lone(snapshots: Iterable[Snapshot], named: Sequence[BackupSet]) -> list[Bac
     for number, cluster in enumerate(clusters):
         members, missing = _best_of_each(cluster)
         for volume in _expected(clusters, number, named) - members.keys():
-            missing.setdefault(volume, f"no snapshot within {CLOSE // timedelta(minutes=1)} min")
+            why = f"no snapshot within {CLOSE // timedelta(minutes=1)} min"
+            missing.setdefault(volume, Reason(NotRestorable.NOT_CLOSE, why))
         found.append(_set("", cluster, members, missing))
     return found
 
@@ -175,56 +204,63 @@ def _expected(
     return (volumes[number - 1] if number else set()) | (earlier & later)
 
 
-def _best_of_each(snapshots: Iterable[Snapshot]) -> tuple[dict[str, Snapshot], dict[str, str]]:
+def _best_of_each(
+    snapshots: Iterable[Snapshot],
+) -> tuple[dict[str, Snapshot], dict[str, Reason[NotRestorable]]]:
     """Answer of each volume the snapshot to restore from, or why there is none."""
     of: dict[str, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         of[record_of(snapshot).volume].append(snapshot)
     members: dict[str, Snapshot] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, Reason[NotRestorable]] = {}
     for volume, some in of.items():
         some.sort(key=lambda s: (bool(unfit(s)), s.state != "completed", by_age(s)))
         if why := unfit(some[0]):
-            missing[volume] = f"{some[0].snapshot_id} {why}"
+            missing[volume] = Reason(why.kind, f"{some[0].snapshot_id} {why}")
         else:
             members[volume] = some[0]
     return members, missing
 
 
-def unfit(snapshot: Snapshot) -> str:
-    """Answer why nothing is restored from a snapshot, unless it is named, in words, or ``""``."""
+def unfit(snapshot: Snapshot) -> Reason[NotRestorable] | None:
+    """Return why nothing is restored from a snapshot, unless it is named."""
     return unusable(snapshot) or found_corrupt(snapshot)
 
 
-def unusable(snapshot: Snapshot) -> str:
-    """Answer why nothing can be restored from a snapshot, in words, or ``""``."""
+def unusable(snapshot: Snapshot) -> Reason[NotRestorable] | None:
+    """Return why nothing can be restored from a snapshot."""
     if snapshot.state == "error":
-        return f"ended in error: {snapshot.state_message or 'EC2 gives no reason'}"
+        why = f"ended in error: {snapshot.state_message or 'EC2 gives no reason'}"
+        return Reason(NotRestorable.IN_ERROR, why)
     if snapshot.state != "completed":
-        return f"is {snapshot.state} ({snapshot.progress or '0%'})"
+        why = f"is {snapshot.state} ({snapshot.progress or '0%'})"
+        return Reason(NotRestorable.PENDING, why)
     if snapshot.storage_tier == "archive":
-        return "is archived: restore it from the archive tier first"
-    return ""
+        why = "is archived: restore it from the archive tier first"
+        return Reason(NotRestorable.ARCHIVED, why)
+    return None
 
 
-def found_corrupt(snapshot: Snapshot) -> str:
-    """Answer that a snapshot was found corrupt, with the evidence, or ``""``."""
+def found_corrupt(snapshot: Snapshot) -> Reason[NotRestorable] | None:
+    """Return that a snapshot was found corrupt, with the evidence, where it was."""
     verdict = verdict_of(snapshot.tags)
     if verdict and verdict.is_corrupt:
-        return f"was found {verdict.word} on {verdict.at:%Y-%m-%d %H:%M}: {verdict.evidence}"
-    return ""
+        why = f"was found {verdict.word} on {verdict.at:%Y-%m-%d %H:%M}: {verdict.evidence}"
+        return Reason(NotRestorable.CORRUPT, why)
+    return None
 
 
 def _set(
     set_id: str,
     snapshots: Sequence[Snapshot],
     members: Mapping[str, Snapshot],
-    missing: dict[str, str],
+    missing: dict[str, Reason[NotRestorable]],
 ) -> BackupSet:
     root = record_of(snapshots[0]).root_device_name
     devices = {record_of(member).device for member in members.values()}
     if root and root not in devices and not missing:
-        missing[NO_ROOT] = f"no snapshot of {root}, the root device, in {snapshots[0].place}"
+        why = f"no snapshot of {root}, the root device, in {snapshots[0].place}"
+        missing[NO_ROOT] = Reason(NotRestorable.NO_ROOT, why)
     return BackupSet(
         place=snapshots[0].place,
         instance_id=record_of(snapshots[0]).instance,

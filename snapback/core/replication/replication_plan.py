@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from snapback.core.model import Identity, Place, Record, Snapshot, Timeline, by_age, record_of
+from snapback.core.model.reasons import Reason
 
 Members = Sequence[Snapshot]
 _REPLICA_STATES = ("pending", "completed")
@@ -36,12 +38,32 @@ class Step:
         return self.source.record
 
 
+class Present(Enum):
+    """Why a snapshot need not be replicated."""
+
+    THERE = auto()
+    NEWER = auto()
+    PENDING = auto()
+
+
 @dataclass(frozen=True)
 class Known:
-    """A snapshot of which there is a replica already, completed or on its way."""
+    """A snapshot that need not be replicated, the replica for which that is so, and why."""
 
     source: Snapshot
     replica: Snapshot
+
+    @property
+    def reason(self) -> Reason[Present]:
+        """Why it need not be; without words where there is a completed replica of it."""
+        replica = self.replica
+        if replica.state == "pending":
+            text = f"{replica.snapshot_id} is pending ({replica.progress or '0%'})"
+            return Reason(Present.PENDING, text)
+        if record_of(replica).identity != record_of(self.source).identity:
+            text = f"there is a newer one of the volume, {replica.snapshot_id}"
+            return Reason(Present.NEWER, text)
+        return Reason(Present.THERE, "")
 
 
 @dataclass(frozen=True)

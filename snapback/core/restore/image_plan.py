@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from snapback.core.model import Place, Snapshot, original, record_of
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.original import Disk, Original
+from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_utc
+from snapback.core.restore.reasons import About
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
 
@@ -40,25 +42,31 @@ class ImagePlan:
     sriov_net_support: str
     volumes: tuple[Mapped, ...]
     tags: Mapping[str, str]
-    reasons: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    reasons: tuple[Reason[About], ...] = ()
+    problems: tuple[Reason[About], ...] = ()
 
 
 def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
     """Decide what the AMI of a set is."""
     lead = source.root or source.members[0]
     record, told = record_of(lead), original.read(lead.tags)
-    reasons, problems = [], []
+    reasons: list[Reason[About]] = []
+    problems: list[Reason[About]] = []
     if source.missing and source.root:
-        reasons.append(f"without what is missing: {source.shortcoming}")
+        why = f"without what is missing: {source.shortcoming}"
+        reasons.append(Reason(About.MISSING_VOLUMES, why))
     if not source.root:
-        problems.append(f"the root volume is missing: {source.shortcoming or 'no record of it'}")
+        why = f"the root volume is missing: {source.shortcoming or 'no record of it'}"
+        problems.append(Reason(About.ROOT_VOLUME, why))
     if told.platform == "windows":
-        problems.append("it runs Windows, of which EC2 lets nobody register an AMI from snapshots")
+        why = "it runs Windows, of which EC2 lets nobody register an AMI from snapshots"
+        problems.append(Reason(About.PLATFORM, why))
     if not told.told:
-        reasons.append("how it was made isn't recorded: taken for HVM with ENA")
+        why = "how it was made isn't recorded: taken for HVM with ENA"
+        reasons.append(Reason(About.VIRTUALIZATION, why))
     if not record.architecture:
-        reasons.append("the architecture isn't recorded: taken for x86_64")
+        why = "the architecture isn't recorded: taken for x86_64"
+        reasons.append(Reason(About.ARCHITECTURE, why))
     bootable = told.boot_mode in ("legacy-bios", "uefi", "uefi-preferred")
     return ImagePlan(
         source=source,

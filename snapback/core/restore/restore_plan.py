@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from snapback.core.model import Place, original, record_of
 from snapback.core.model.backup_sets import BackupSet
+from snapback.core.model.reasons import Reason
 from snapback.core.restore.image_plan import ImagePlan
+from snapback.core.restore.reasons import About
 from snapback.core.restore.restored import restored_tags
 
 ANY = "*"
+_CALLED = {About.SUBNET: "subnet", About.SECURITY_GROUP: "security group"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +87,8 @@ class InstancePlan:
     instance_profile: str
     tags: Mapping[str, str]
     volume_tags: Mapping[str, Mapping[str, str]]
-    reasons: tuple[str, ...]
-    problems: tuple[str, ...]
+    reasons: tuple[Reason[About], ...]
+    problems: tuple[Reason[About], ...]
 
     @property
     def source(self) -> BackupSet:
@@ -105,8 +108,8 @@ class Wanted:
     security_group_ids: tuple[str, ...]
     key_name: str
     key_is_given: bool
-    reasons: tuple[str, ...]
-    problems: tuple[str, ...]
+    reasons: tuple[Reason[About], ...]
+    problems: tuple[Reason[About], ...]
 
 
 def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
@@ -114,43 +117,48 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
     lead = source.root or source.members[0]
     told = original.read(lead.tags)
     at_home = source.place.region == record_of(lead).region
-    reasons: list[str] = []
-    problems: list[str] = []
+    reasons: list[Reason[About]] = []
+    problems: list[Reason[About]] = []
 
-    def counterpart(one: str, table: Mapping[str, str], what: str, option: str) -> str:
+    def counterpart(one: str, table: Mapping[str, str], about: About, option: str) -> str:
+        what = _CALLED[about]
         found = table.get(one) or table.get(ANY)
         if found:
-            reasons.append(f"{what} {found}, for {one}")
+            reasons.append(Reason(about, f"{what} {found}, for {one}"))
             return found
         if at_home:
-            reasons.append(f"{what} {one}, as the original")
+            reasons.append(Reason(about, f"{what} {one}, as the original"))
             return one
-        problems.append(
+        why = (
             f"what stands for {what} {one} of {record_of(lead).region}? Give {option}, or say it "
             f"below restore.into.{source.place.region} in the configuration"
         )
+        problems.append(Reason(about, why))
         return ""
 
     subnet = given.subnet_id
     if subnet:
-        reasons.append(f"subnet {subnet}, as given")
+        reasons.append(Reason(About.SUBNET, f"subnet {subnet}, as given"))
     elif told.subnet_id:
-        subnet = counterpart(told.subnet_id, maps.subnets, "subnet", "--subnet-id")
+        subnet = counterpart(told.subnet_id, maps.subnets, About.SUBNET, "--subnet-id")
     else:
         subnet = maps.subnets.get(ANY, "")
-        reasons.append(f"{subnet or 'a default subnet'}: the original's isn't recorded")
+        why = f"{subnet or 'a default subnet'}: the original's isn't recorded"
+        reasons.append(Reason(About.SUBNET, why))
     groups = given.security_group_ids
     if groups:
-        reasons.append(f"security groups {', '.join(groups)}, as given")
+        why = f"security groups {', '.join(groups)}, as given"
+        reasons.append(Reason(About.SECURITY_GROUP, why))
     elif told.security_group_ids:
         groups = tuple(
-            counterpart(one, maps.security_groups, "security group", "--security-group-ids")
+            counterpart(one, maps.security_groups, About.SECURITY_GROUP, "--security-group-ids")
             for one in told.security_group_ids
         )
     else:
         groups = (maps.security_groups[ANY],) if ANY in maps.security_groups else ()
         kind = ", ".join(groups) or "the VPC's default one"
-        reasons.append(f"security group {kind}: the original's aren't recorded")
+        why = f"security group {kind}: the original's aren't recorded"
+        reasons.append(Reason(About.SECURITY_GROUP, why))
     key = given.key_name or told.key_name
     if not given.key_name and key:
         key = maps.key_names.get(key) or maps.key_names.get(ANY) or key
@@ -177,25 +185,28 @@ def plan_instance(
     reasons = [*image.reasons, *wanted.reasons]
     problems = [*image.problems, *wanted.problems]
     kind = given.instance_type or record.instance_type
-    reasons.append(f"{kind}, {'as given' if given.instance_type else 'as the original'}")
-    if not kind:
-        reasons.pop()
-        problems.append("of which type? It isn't recorded: give --instance-type")
+    if kind:
+        why = f"{kind}, {'as given' if given.instance_type else 'as the original'}"
+        reasons.append(Reason(About.INSTANCE_TYPE, why))
+    else:
+        why = "of which type? It isn't recorded: give --instance-type"
+        problems.append(Reason(About.INSTANCE_TYPE, why))
     subnet, site = _subnet(source.place, wanted, there, problems)
     problems += _groups_there(wanted.security_group_ids, there, site, source.place)
     key = wanted.key_name
     if key and key not in there.key_names:
         if wanted.key_is_given:
-            problems.append(f"there is no key pair {key} in {source.place}")
+            why = f"there is no key pair {key} in {source.place}"
+            problems.append(Reason(About.KEY_PAIR, why))
         else:
-            reasons.append(
-                f"no key pair: {key} isn't in {source.place} (the keys on the disk still let in)"
-            )
+            why = f"no key pair: {key} isn't in {source.place} (the keys on the disk still let in)"
+            reasons.append(Reason(About.KEY_PAIR, why))
             key = ""
     profile = given.instance_profile or told.instance_profile
     profile = "" if profile == "none" else profile
     if profile:
-        reasons.append(f"instance profile {profile.rpartition('/')[2]}")
+        why = f"instance profile {profile.rpartition('/')[2]}"
+        reasons.append(Reason(About.INSTANCE_PROFILE, why))
     return InstancePlan(
         image=image,
         instance_type=kind,
@@ -214,31 +225,33 @@ def plan_instance(
 
 
 def _subnet(
-    place: Place, wanted: Wanted, there: There, problems: list[str]
+    place: Place, wanted: Wanted, there: There, problems: list[Reason[About]]
 ) -> tuple[str, Site | None]:
     subnet = wanted.subnet_id
     if not subnet and not wanted.problems:
         subnet = next(iter(there.default_subnets), "")
         if not subnet:
-            problems.append(f"there is no default subnet in {place}: give --subnet-id")
+            why = f"there is no default subnet in {place}: give --subnet-id"
+            problems.append(Reason(About.SUBNET, why))
     if subnet and subnet not in there.subnets:
-        problems.append(f"there is no subnet {subnet} in {place}: give --subnet-id")
+        why = f"there is no subnet {subnet} in {place}: give --subnet-id"
+        problems.append(Reason(About.SUBNET, why))
     return subnet, there.subnets.get(subnet)
 
 
 def _groups_there(
     group_ids: Iterable[str], there: There, site: Site | None, place: Place
-) -> list[str]:
-    """Answer why an instance can't be in some security groups."""
+) -> list[Reason[About]]:
+    """Return why an instance can't be in some security groups."""
     problems = []
     for group in group_ids:
         vpc = there.security_groups.get(group)
         if vpc is None:
-            problems.append(
-                f"there is no security group {group} in {place}: give --security-group-ids"
-            )
+            why = f"there is no security group {group} in {place}: give --security-group-ids"
+            problems.append(Reason(About.SECURITY_GROUP, why))
         elif site and vpc != site.vpc_id:
-            problems.append(f"security group {group} is in {vpc}, the subnet in {site.vpc_id}")
+            why = f"security group {group} is in {vpc}, the subnet in {site.vpc_id}"
+            problems.append(Reason(About.SECURITY_GROUP, why))
     return problems
 
 

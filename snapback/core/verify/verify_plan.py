@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from snapback.core.model import Place, Snapshot, record_of
-from snapback.core.model.backup_sets import NO_ROOT, BackupSet, sets_of
+from snapback.core.model.backup_sets import BackupSet, NotRestorable, sets_of
 from snapback.core.model.verdicts import verdict_of
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -111,7 +111,7 @@ def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[Bac
             lacking = [
                 volume
                 for volume, why in one.missing.items()
-                if why.startswith("no snapshot of") and volume != NO_ROOT
+                if why.kind is NotRestorable.NO_SNAPSHOT
             ]
             if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
                 found[one.set_id] = one
