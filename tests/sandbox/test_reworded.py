@@ -1,0 +1,176 @@
+"""Reasons are values: a snapback that gives every reason in other words does just the same.
+
+The reworded one is a copy of the package in which each ``Reason(kind, text)`` has another text. It
+runs as a program of its own, against the same EC2, and only its words may differ.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.conftest import instance
+from tests.sandbox.replicas import BY_COPY, EAST, WEST, sets
+from tests.sandbox.test_trim import NOW, daily
+from tests.sandbox.warm_fab import ROOT
+
+pytestmark = pytest.mark.usefixtures("sandbox")
+
+OTHER_WORDS = "in other words, number"
+IN_WORDS = {"run", "error", "explanation", "reasons"}
+
+
+class Reworder(ast.NodeTransformer):
+    """Gives each reason another text.
+
+    :ivar count: how many were found.
+    """
+
+    count = 0
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "Reason":
+            kind, _ = node.args
+            self.count += 1
+            node.args = [kind, ast.Constant(f"{OTHER_WORDS} {self.count}")]
+        return node
+
+
+@pytest.fixture(scope="session")
+def reworded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a snapback that gives its reasons in other words."""
+    folder = tmp_path_factory.mktemp("reworded")
+    shutil.copytree(ROOT / "snapback", folder / "snapback")
+    reworder = Reworder()
+    for path in (folder / "snapback").rglob("*.py"):
+        path.write_text(ast.unparse(reworder.visit(ast.parse(path.read_text(encoding="utf-8")))))
+    assert reworder.count > 60
+    return folder
+
+
+def python(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the snapback of a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def alike(fab: Callable[..., Any], reworded: Path) -> Callable[..., Any]:
+    """Runs a task by both, demands that only words differ, and answers how the usual one ended."""
+
+    def run(*arguments: str) -> Any:
+        usual = fab(*arguments, "--json")
+        program = "from snapback.tasks import program; program.run()"
+        other = python(reworded, program, *arguments, "--json")
+        assert (other.returncode, other.stderr == "") == (usual.code, usual.err == ""), other
+        assert without_words(json.loads(other.stdout)) == without_words(usual.document)
+        usual.other = other.stdout + other.stderr
+        return usual
+
+    return run
+
+
+def without_words(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {k: without_words(v) for k, v in document.items() if k not in IN_WORDS}
+    return [without_words(one) for one in document] if isinstance(document, list) else document
+
+
+def test_trimming_goes_by_kinds(sandbox, world, alike, reworded):
+    instances = [
+        instance("web", 8, history=[daily(15)]),
+        instance("lost", 8, history=[daily(15, tags={"Retention": "misspelt"})]),
+        instance("db", 8, 8, history=[sets(12)]),
+    ]
+    sandbox.load_fleet({"now": NOW, "regions": {EAST: {"instances": instances}}})
+    oldest = min(world.snapshots(), key=lambda snapshot: snapshot["StartTime"])["SnapshotId"]
+    pin = [{"Key": "preserve_snapshot", "Value": ""}]
+    world.ec2().create_tags(Resources=[oldest], Tags=pin)
+    planned = alike("trim_snapshots", "--dry-run", "--max-delete", "100")
+    assert planned.code == 3, "a retention isn't known"
+    assert "misspelt" in planned.err
+    assert OTHER_WORDS in planned.other
+    kept = planned.document["kept"][EAST]
+    assert {"newest", "day", "no such retention"} <= kept.keys()
+    ended = python(
+        reworded,
+        "from snapback.tasks import program; program.run()",
+        *("trim_snapshots", "--max-delete", "100", "--json"),
+    )
+    assert ended.returncode == 3
+    assert len(world.snapshots()) == sum(kept.values())
+
+
+def test_restores_go_by_kinds(load, fab, sandbox, world, alike):
+    web = load(instance("web", 8, 20))["web"]
+    for _ in "12":
+        assert fab("backup_instances_by_tag", "--synchronously").code == 0
+        sandbox.advance(3600)
+    of = ("--instance-id", web["instance_id"])
+    assert alike("restore_instance", *of, "--dry-run").code == 0
+    data = web["volumes"]["/dev/sdf"]
+    newest = max(world.snapshots(), key=lambda s: (s["StartTime"], s["VolumeId"] == data))
+    world.ec2().delete_snapshot(SnapshotId=newest["SnapshotId"])
+    assert alike("restore_instance", *of, "--dry-run").code == 0, "the set before will do"
+    assert alike("create_ami", *of, "--dry-run", "--incomplete").code == 0
+    assert alike("restore_instance", *of, "--dry-run", "--subnet-id", "subnet-0").code == 2
+    gaps = alike("verify_region", EAST, "--dry-run")
+    assert gaps.code == 1, "a volume is missing from a set"
+    corrupt = {"Key": "snapback:verified", "Value": "2026-11-01T03:00:00Z corrupt ext4: bad"}
+    ids = sorted(world.snapshot_ids())
+    world.ec2().create_tags(Resources=ids, Tags=[corrupt])
+    assert alike("restore_volume", "--snapshot-id", ids[0], "--dry-run").code == 0
+    assert alike("restore_volume", "--volume-id", data, "--dry-run").code == 2
+    assert alike("restore_instance", *of, "--dry-run").code == 2
+
+
+def test_replication_goes_by_kinds(load, fab, sandbox, world, alike):
+    load(instance("web", 8, 20), instance("db", 8))
+    assert fab("backup_instances_by_tag", "--synchronously").code == 0
+    sandbox.configure(snapshot_seconds=3600)
+    leg = ("rsync_region", EAST, WEST, *BY_COPY)
+    assert fab(*leg).code == 0
+    pending = alike(*leg, "--dry-run")
+    assert {item["outcome"] for item in pending.document["items"]} == {"being replicated"}
+    sandbox.complete_all()
+    there = alike(*leg, "--dry-run")
+    assert {item["outcome"] for item in there.document["items"]} == {"already replicated"}
+    assert alike("restore_instances_by_tag", WEST, "--dry-run").code == 2, "nothing is guessed"
+
+
+WHAT_DIFFERED = """
+from datetime import UTC, datetime
+from snapback.core.model.digest import Digest
+from snapback.core.model.reasons import Reason
+from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
+from snapback.core.verify.examination import compare, in_light_of
+
+def found(digest=None):
+    return Verified(at=datetime.now(UTC), reason=Reason(Found.GOOD, "ext4"), digest=digest)
+
+differs = compare(found(Digest("a" * 32, "b" * 32)), [("x", found(Digest("a" * 32, "c" * 32)))])
+print(differs.evidence)
+known = verdict_of(write_verdict(differs))
+print(in_light_of(known, found()).word)
+"""
+
+
+def test_what_differed_stays_corrupt_in_whatever_words(reworded):
+    said = python(reworded, WHAT_DIFFERED).stdout.splitlines()
+    assert said[0].startswith(OTHER_WORDS)
+    assert said[1] == "corrupt"
