@@ -9,6 +9,8 @@ from typing import Any
 
 from snapback.core.leases.lease import Lent
 from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Volume
+from snapback.core.model.reasons import Reason
+from snapback.core.model.verdicts import Found, Verified, write_verdict
 from snapback.core.status.health import Limits
 from snapback.core.status.survey import Seen, survey
 from snapback.core.trim import retention
@@ -177,3 +179,14 @@ def status_of(
 def words(verdict: Verdict) -> tuple[str, ...]:
     """The reasons of a verdict, in words."""
     return tuple(map(str, verdict.reasons))
+
+
+def verified(word: str, when: str = "2026-11-25T03:00", evidence: str = "x") -> dict[str, str]:
+    """The tag of a verdict."""
+    return write_verdict(Verified(at=at(when), reason=Reason(Found(word), evidence)))
+
+
+def shot(taken: str, word: str = "", when: str = "2026-11-25T03:00", **more: Any) -> Snapshot:
+    """A snapshot named by its time, verified with some verdict where a word is given."""
+    tags = verified(word, when) if word else {}
+    return snapshot(taken, name=f"snap-{taken}", tags=tags, **more)

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from snapback.core.model import Consistency, Place, Record, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy, Protection, Verdict
-
-from .builders import REGION, at, policy, vol, words
+from tests.unit.builders import REGION, at, policy, vol, words
 
 KINDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
 MUCH_LATER = at("2031-01-01T00:00")

@@ -21,8 +21,7 @@ from snapback.core.model.record import (
     parse,
     set_tags,
 )
-
-from .builders import REGION, at, instance, vol
+from tests.unit.builders import REGION, at, instance, vol
 
 FULL = Record(
     region=REGION,

@@ -1,6 +1,6 @@
 """Have this machine's lsblk print its answers for hosts that are described here: see README.md.
 
-Run: ``python -m tests.unit.lsblk.make``
+Run: ``python -m tests.unit.core.disks.lsblk.make``
 """
 
 from __future__ import annotations

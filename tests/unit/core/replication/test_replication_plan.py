@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.replication.replication_plan import ReplicationPlan, Step, plan_replication
-
-from .builders import snapshot, vol
+from tests.unit.builders import snapshot, vol
 
 WEST = "eu-west-1"
 ELSEWHERE = "ap-southeast-1"

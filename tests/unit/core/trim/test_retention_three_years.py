@@ -19,8 +19,7 @@ import pytest
 from snapback.core.model import Consistency, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy
-
-from .builders import at, policy, snapshot
+from tests.unit.builders import at, policy, snapshot
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 START, END = at("2023-07-01T00:00"), at("2026-06-30T04:00")

@@ -12,8 +12,7 @@ import pytest
 from snapback.core.model import Consistency, Place, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.retention import Policy, Protection
-
-from .builders import at, judged, kept, kept_instants, policy, snapshot, words
+from tests.unit.builders import at, judged, kept, kept_instants, policy, snapshot, words
 
 # Each kind of period.
 

@@ -20,8 +20,7 @@ from snapback.core.model.tags import (
     read_long,
     write_long,
 )
-
-from .builders import instance, vol, volume
+from tests.unit.builders import instance, vol, volume
 
 Tags = Mapping[str, str]
 

@@ -21,7 +21,7 @@ from snapback.core.disks.devices import (
     read_lsblk,
 )
 from tests.unit.builders import vol
-from tests.unit.lsblk.make import HOSTS, answer
+from tests.unit.core.disks.lsblk.make import HOSTS, answer
 
 FOLDER = Path(__file__).parent / "lsblk"
 NITRO = {"/dev/sda1": vol("a"), "/dev/sdf": vol("b"), "/dev/sdg": vol("c"), "/dev/sdh": vol("d")}

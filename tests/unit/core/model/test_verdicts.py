@@ -1,0 +1,40 @@
+"""The verdict of a verification: written to a tag, and read again."""
+
+from __future__ import annotations
+
+import pytest
+
+from snapback.core.model.digest import Digest
+from snapback.core.model.reasons import Reason
+from snapback.core.model.tags import VERDICT
+from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
+from tests.unit.builders import at, verified
+
+
+def test_a_verdict_that_is_written_is_read_again() -> None:
+    verdict = Verified(
+        at=at("2026-11-25T03:00:07"), reason=Reason(Found.CORRUPT, "ext4: e2fsck: bad")
+    )
+    assert verdict_of(write_verdict(verdict)) == verdict
+
+
+def test_its_evidence_fits_into_a_tag_whatever_it_holds() -> None:
+    tags = verified("good", evidence='"<b>\n\x00\x1b[31m ü ' + "x" * 999)
+    assert len(tags[VERDICT]) == 256
+    assert verdict_of(tags)
+    assert all(character.isprintable() for character in tags[VERDICT])
+
+
+@pytest.mark.parametrize("text", ["", "good", "2026-13-25T03:00:00Z good", "2026-11-25 good x"])
+def test_anything_else_is_no_verdict(text: str) -> None:
+    assert verdict_of({VERDICT: text}) is None
+
+
+def test_a_digest_is_kept_with_the_verdict() -> None:
+    good = Verified(
+        at=at("2026-11-25T12:00"),
+        reason=Reason(Found.GOOD, "ext4, 3 entries"),
+        digest=Digest("a" * 32, "b" * 32),
+    )
+    assert verdict_of(write_verdict(good)) == good
+    assert f" good digest={'a' * 32}.{'b' * 32} ext4" in write_verdict(good)[VERDICT]
