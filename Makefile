@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint check format docs clean
+.PHONY: help install demo test test-fast bench lint check format docs clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make the virtual environment .venv and install everything into it
 
@@ -35,6 +35,10 @@ browser: # Chromium, in which the page is tested: installed by root; without it 
 
 test: install host-packages browser ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests
+
+test-fast: install ## run the tests that need no hosts and no browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests \
+	    --ignore=tests/hosts --ignore=tests/pages --ignore-glob='*/test_hosts_*.py'
 
 bench: install host-packages ## measure: fleets, trimming, memory, start, freezes, moving; takes some 17 minutes
 	@$(BIN)/python benchmarks/all.py $(BENCH)
