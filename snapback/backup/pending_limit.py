@@ -81,11 +81,11 @@ def take_all(
         workers = run.settings.workers
         return fanout.flow(batches, take, settle, workers=workers, stop=run.stop, ahead=2 * workers)
 
+    found, ended = some(batches), None
     attempts = looks(
         run, run.settings.minutes_for_snap, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S
     )
     late = next(attempts)
-    found, ended = some(batches), None
     while not late:
         waiting = {number: one for number, one in enumerate(found) if isinstance(one, _Waiting)}
         if not waiting:

@@ -11,7 +11,7 @@ from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.outcome import word_for as usual_word_for
 from snapback.core.model.reasons import Reason
-from snapback.core.restore.reasons import About
+from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restore_plan import Maps
 from snapback.ec2.temporary import Lender
 from snapback.errors import SnapbackError, Word
@@ -75,6 +75,8 @@ def outcome(
     )
 
 
-def in_words(reasons: Sequence[Reason[About]], problems: Sequence[Reason[About]]) -> str:
+def in_words(
+    reasons: Sequence[Reason[RestoreTopic]], problems: Sequence[Reason[RestoreTopic]]
+) -> str:
     """Return in words why it is done so, or why it can't be done."""
     return "; ".join(map(str, problems or reasons))

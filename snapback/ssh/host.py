@@ -22,7 +22,7 @@ from snapback.ssh import shell
 from snapback.ssh.connect import Way, find_way
 from snapback.ssh.host_keys import Console, HostKey, KnownHosts, Pinned, Trust
 from snapback.ssh.process import STDERR_TAIL, Process, bounded
-from snapback.ssh.whom import Kind, Whom
+from snapback.ssh.whom import SomeHostError, Whom
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Host:
     def error(self, reason: str, advice: str) -> HostError: ...
 
     @overload
-    def error(self, reason: str, advice: str, kind: type[Kind]) -> Kind: ...
+    def error(self, reason: str, advice: str, kind: type[SomeHostError]) -> SomeHostError: ...
 
     def error(self, reason: str, advice: str, kind: type[HostError] = HostError) -> HostError:
         """Return the error that says what went wrong on this host, and what to do.

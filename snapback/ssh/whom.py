@@ -7,7 +7,7 @@ from typing import TypeVar, overload
 
 from snapback.errors import HostError, HostTimeout, HostUnreachable
 
-Kind = TypeVar("Kind", bound=HostError)
+SomeHostError = TypeVar("SomeHostError", bound=HostError)
 
 LOST_ADVICE = "see whether the host is up, and what its sshd and the network say"
 
@@ -23,7 +23,7 @@ class Whom:
     def error(self, reason: str, advice: str) -> HostError: ...
 
     @overload
-    def error(self, reason: str, advice: str, kind: type[Kind]) -> Kind: ...
+    def error(self, reason: str, advice: str, kind: type[SomeHostError]) -> SomeHostError: ...
 
     def error(self, reason: str, advice: str, kind: type[HostError] = HostError) -> HostError:
         """Return the error that says what went wrong on this host, and what to do."""

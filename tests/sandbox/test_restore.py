@@ -12,7 +12,7 @@ from snapback.core.model import Place
 from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest
 from snapback.core.model.reasons import Reason
-from snapback.core.model.verdicts import Found, Verified, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
 from snapback.errors import ItemsFailed, UsageError, Word
 from snapback.snapshots.catalog import all_snapshots
 from snapback.verify.copies import copies_elsewhere
@@ -464,7 +464,9 @@ def test_copies_are_found_by_their_records_and_what_cannot_be_read_is_told(web, 
     replicate(fab)
     source = taken_of(world, web["volumes"]["/dev/sdf"])
     verdict = Verified(
-        at=run.now(Place(EAST)), reason=Reason(Found.GOOD, ""), digest=Digest("a" * 32, "b" * 32)
+        at=run.now(Place(EAST)),
+        reason=Reason(VerdictKind.GOOD, ""),
+        digest=Digest("a" * 32, "b" * 32),
     )
     tags = [{"Key": key, "Value": value} for key, value in write_verdict(verdict).items()]
     world.ec2().create_tags(Resources=[source], Tags=tags)

@@ -157,11 +157,11 @@ WHAT_DIFFERED = """
 from datetime import UTC, datetime
 from snapback.core.model.digest import Digest
 from snapback.core.model.reasons import Reason
-from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, verdict_of, write_verdict
 from snapback.core.verify.examination import compare, in_light_of
 
 def found(digest=None):
-    return Verified(at=datetime.now(UTC), reason=Reason(Found.GOOD, "ext4"), digest=digest)
+    return Verified(at=datetime.now(UTC), reason=Reason(VerdictKind.GOOD, "ext4"), digest=digest)
 
 differs = compare(found(Digest("a" * 32, "b" * 32)), [("x", found(Digest("a" * 32, "c" * 32)))])
 print(differs.evidence)

@@ -10,7 +10,7 @@ from typing import Any
 from snapback.core.leases.lease import Lent
 from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Volume
 from snapback.core.model.reasons import Reason
-from snapback.core.model.verdicts import Found, Verified, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
 from snapback.core.status.health import Limits
 from snapback.core.status.survey import Seen, survey
 from snapback.core.trim import retention
@@ -183,7 +183,7 @@ def words(verdict: Verdict) -> tuple[str, ...]:
 
 def verified(word: str, when: str = "2026-11-25T03:00", evidence: str = "x") -> dict[str, str]:
     """The tag of a verdict."""
-    return write_verdict(Verified(at=at(when), reason=Reason(Found(word), evidence)))
+    return write_verdict(Verified(at=at(when), reason=Reason(VerdictKind(word), evidence)))
 
 
 def shot(taken: str, word: str = "", when: str = "2026-11-25T03:00", **more: Any) -> Snapshot:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-Kind = TypeVar("Kind", bound=Enum)
+ReasonKind = TypeVar("ReasonKind", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True)
-class Reason(Generic[Kind]):
+class Reason(Generic[ReasonKind]):
     """Why something was decided so.
 
     Exit codes, counts and choices go by the kind. Nothing goes by the words: they may be changed
@@ -20,7 +20,7 @@ class Reason(Generic[Kind]):
     :ivar text: the same in words, with its particulars.
     """
 
-    kind: Kind
+    kind: ReasonKind
     text: str
 
     def __str__(self) -> str:

@@ -30,7 +30,7 @@ _DIFFERED = "it differs from"
 _UNWANTED = re.compile(r"[^\w .,:;/+=@()'-]+")
 
 
-class Found(Enum):
+class VerdictKind(Enum):
     """What a verification can find. The value is the word of the verdict."""
 
     GOOD = GOOD
@@ -41,7 +41,7 @@ class Found(Enum):
     @property
     def word(self) -> str:
         """The word of the verdict: what differs from its copy is corrupt."""
-        return CORRUPT if self is Found.DIFFERS else str(self.value)
+        return CORRUPT if self is VerdictKind.DIFFERS else str(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Verified:
     """
 
     at: datetime
-    reason: Reason[Found]
+    reason: Reason[VerdictKind]
     digest: Digest | None = None
 
     @property
@@ -76,7 +76,7 @@ def write_verdict(verdict: Verified) -> dict[str, str]:
     """Answer the tag that says a verdict, in characters that every tag may hold."""
     words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
     words += [f"digest={verdict.digest}"] if verdict.digest else []
-    words += ["kind=differs"] if verdict.reason.kind is Found.DIFFERS else []
+    words += ["kind=differs"] if verdict.reason.kind is VerdictKind.DIFFERS else []
     text = " ".join([*words, _UNWANTED.sub(" ", verdict.evidence)]).strip()
     return {our_tags.VERDICT: text[: our_tags.LONGEST_VALUE]}
 
@@ -90,9 +90,9 @@ def verdict_of(tags: Tags) -> Verified | None:
         at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     except ValueError:
         return None
-    kind, evidence = Found(found[2]), found[5] or ""
-    if kind is Found.CORRUPT and (found[4] or evidence.startswith(_DIFFERED)):
-        kind = Found.DIFFERS
+    kind, evidence = VerdictKind(found[2]), found[5] or ""
+    if kind is VerdictKind.CORRUPT and (found[4] or evidence.startswith(_DIFFERED)):
+        kind = VerdictKind.DIFFERS
     return Verified(at=at, reason=Reason(kind, evidence), digest=read_digest(found[3] or ""))
 
 

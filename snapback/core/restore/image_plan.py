@@ -10,7 +10,7 @@ from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.original import Disk, Original
 from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_utc
-from snapback.core.restore.reasons import About
+from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
 
@@ -42,31 +42,31 @@ class ImagePlan:
     sriov_net_support: str
     volumes: tuple[Mapped, ...]
     tags: Mapping[str, str]
-    reasons: tuple[Reason[About], ...] = ()
-    problems: tuple[Reason[About], ...] = ()
+    reasons: tuple[Reason[RestoreTopic], ...] = ()
+    problems: tuple[Reason[RestoreTopic], ...] = ()
 
 
 def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
     """Decide what the AMI of a set is."""
     lead = source.root or source.members[0]
     record, told = record_of(lead), original.read(lead.tags)
-    reasons: list[Reason[About]] = []
-    problems: list[Reason[About]] = []
+    reasons: list[Reason[RestoreTopic]] = []
+    problems: list[Reason[RestoreTopic]] = []
     if source.missing and source.root:
         why = f"without what is missing: {source.shortcoming}"
-        reasons.append(Reason(About.MISSING_VOLUMES, why))
+        reasons.append(Reason(RestoreTopic.MISSING_VOLUMES, why))
     if not source.root:
         why = f"the root volume is missing: {source.shortcoming or 'no record of it'}"
-        problems.append(Reason(About.ROOT_VOLUME, why))
+        problems.append(Reason(RestoreTopic.ROOT_VOLUME, why))
     if told.platform == "windows":
         why = "it runs Windows, of which EC2 lets nobody register an AMI from snapshots"
-        problems.append(Reason(About.PLATFORM, why))
+        problems.append(Reason(RestoreTopic.PLATFORM, why))
     if not told.told:
         why = "how it was made isn't recorded: taken for HVM with ENA"
-        reasons.append(Reason(About.VIRTUALIZATION, why))
+        reasons.append(Reason(RestoreTopic.VIRTUALIZATION, why))
     if not record.architecture:
         why = "the architecture isn't recorded: taken for x86_64"
-        reasons.append(Reason(About.ARCHITECTURE, why))
+        reasons.append(Reason(RestoreTopic.ARCHITECTURE, why))
     bootable = told.boot_mode in ("legacy-bios", "uefi", "uefi-preferred")
     return ImagePlan(
         source=source,

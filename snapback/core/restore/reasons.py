@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class About(Enum):
+class RestoreTopic(Enum):
     """What was decided, or what can't be, when a restore is planned."""
 
     ARCHITECTURE = auto()

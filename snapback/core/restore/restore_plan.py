@@ -9,11 +9,11 @@ from snapback.core.model import Place, original, record_of
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.reasons import Reason
 from snapback.core.restore.image_plan import ImagePlan
-from snapback.core.restore.reasons import About
+from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import restored_tags
 
 ANY = "*"
-_CALLED = {About.SUBNET: "subnet", About.SECURITY_GROUP: "security group"}
+_CALLED = {RestoreTopic.SUBNET: "subnet", RestoreTopic.SECURITY_GROUP: "security group"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class InstancePlan:
     instance_profile: str
     tags: Mapping[str, str]
     volume_tags: Mapping[str, Mapping[str, str]]
-    reasons: tuple[Reason[About], ...]
-    problems: tuple[Reason[About], ...]
+    reasons: tuple[Reason[RestoreTopic], ...]
+    problems: tuple[Reason[RestoreTopic], ...]
 
     @property
     def source(self) -> BackupSet:
@@ -108,8 +108,8 @@ class Wanted:
     security_group_ids: tuple[str, ...]
     key_name: str
     key_is_given: bool
-    reasons: tuple[Reason[About], ...]
-    problems: tuple[Reason[About], ...]
+    reasons: tuple[Reason[RestoreTopic], ...]
+    problems: tuple[Reason[RestoreTopic], ...]
 
 
 def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
@@ -117,10 +117,10 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
     lead = source.root or source.members[0]
     told = original.read(lead.tags)
     at_home = source.place.region == record_of(lead).region
-    reasons: list[Reason[About]] = []
-    problems: list[Reason[About]] = []
+    reasons: list[Reason[RestoreTopic]] = []
+    problems: list[Reason[RestoreTopic]] = []
 
-    def counterpart(one: str, table: Mapping[str, str], about: About, option: str) -> str:
+    def counterpart(one: str, table: Mapping[str, str], about: RestoreTopic, option: str) -> str:
         what = _CALLED[about]
         found = table.get(one) or table.get(ANY)
         if found:
@@ -138,27 +138,29 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
 
     subnet = given.subnet_id
     if subnet:
-        reasons.append(Reason(About.SUBNET, f"subnet {subnet}, as given"))
+        reasons.append(Reason(RestoreTopic.SUBNET, f"subnet {subnet}, as given"))
     elif told.subnet_id:
-        subnet = counterpart(told.subnet_id, maps.subnets, About.SUBNET, "--subnet-id")
+        subnet = counterpart(told.subnet_id, maps.subnets, RestoreTopic.SUBNET, "--subnet-id")
     else:
         subnet = maps.subnets.get(ANY, "")
         why = f"{subnet or 'a default subnet'}: the original's isn't recorded"
-        reasons.append(Reason(About.SUBNET, why))
+        reasons.append(Reason(RestoreTopic.SUBNET, why))
     groups = given.security_group_ids
     if groups:
         why = f"security groups {', '.join(groups)}, as given"
-        reasons.append(Reason(About.SECURITY_GROUP, why))
+        reasons.append(Reason(RestoreTopic.SECURITY_GROUP, why))
     elif told.security_group_ids:
         groups = tuple(
-            counterpart(one, maps.security_groups, About.SECURITY_GROUP, "--security-group-ids")
+            counterpart(
+                one, maps.security_groups, RestoreTopic.SECURITY_GROUP, "--security-group-ids"
+            )
             for one in told.security_group_ids
         )
     else:
         groups = (maps.security_groups[ANY],) if ANY in maps.security_groups else ()
         kind = ", ".join(groups) or "the VPC's default one"
         why = f"security group {kind}: the original's aren't recorded"
-        reasons.append(Reason(About.SECURITY_GROUP, why))
+        reasons.append(Reason(RestoreTopic.SECURITY_GROUP, why))
     key = given.key_name or told.key_name
     if not given.key_name and key:
         key = maps.key_names.get(key) or maps.key_names.get(ANY) or key
@@ -187,26 +189,26 @@ def plan_instance(
     kind = given.instance_type or record.instance_type
     if kind:
         why = f"{kind}, {'as given' if given.instance_type else 'as the original'}"
-        reasons.append(Reason(About.INSTANCE_TYPE, why))
+        reasons.append(Reason(RestoreTopic.INSTANCE_TYPE, why))
     else:
         why = "of which type? It isn't recorded: give --instance-type"
-        problems.append(Reason(About.INSTANCE_TYPE, why))
+        problems.append(Reason(RestoreTopic.INSTANCE_TYPE, why))
     subnet, site = _subnet(source.place, wanted, there, problems)
     problems += _groups_there(wanted.security_group_ids, there, site, source.place)
     key = wanted.key_name
     if key and key not in there.key_names:
         if wanted.key_is_given:
             why = f"there is no key pair {key} in {source.place}"
-            problems.append(Reason(About.KEY_PAIR, why))
+            problems.append(Reason(RestoreTopic.KEY_PAIR, why))
         else:
             why = f"no key pair: {key} isn't in {source.place} (the keys on the disk still let in)"
-            reasons.append(Reason(About.KEY_PAIR, why))
+            reasons.append(Reason(RestoreTopic.KEY_PAIR, why))
             key = ""
     profile = given.instance_profile or told.instance_profile
     profile = "" if profile == "none" else profile
     if profile:
         why = f"instance profile {profile.rpartition('/')[2]}"
-        reasons.append(Reason(About.INSTANCE_PROFILE, why))
+        reasons.append(Reason(RestoreTopic.INSTANCE_PROFILE, why))
     return InstancePlan(
         image=image,
         instance_type=kind,
@@ -225,33 +227,33 @@ def plan_instance(
 
 
 def _subnet(
-    place: Place, wanted: Wanted, there: There, problems: list[Reason[About]]
+    place: Place, wanted: Wanted, there: There, problems: list[Reason[RestoreTopic]]
 ) -> tuple[str, Site | None]:
     subnet = wanted.subnet_id
     if not subnet and not wanted.problems:
         subnet = next(iter(there.default_subnets), "")
         if not subnet:
             why = f"there is no default subnet in {place}: give --subnet-id"
-            problems.append(Reason(About.SUBNET, why))
+            problems.append(Reason(RestoreTopic.SUBNET, why))
     if subnet and subnet not in there.subnets:
         why = f"there is no subnet {subnet} in {place}: give --subnet-id"
-        problems.append(Reason(About.SUBNET, why))
+        problems.append(Reason(RestoreTopic.SUBNET, why))
     return subnet, there.subnets.get(subnet)
 
 
 def _groups_there(
     group_ids: Iterable[str], there: There, site: Site | None, place: Place
-) -> list[Reason[About]]:
+) -> list[Reason[RestoreTopic]]:
     """Return why an instance can't be in some security groups."""
     problems = []
     for group in group_ids:
         vpc = there.security_groups.get(group)
         if vpc is None:
             why = f"there is no security group {group} in {place}: give --security-group-ids"
-            problems.append(Reason(About.SECURITY_GROUP, why))
+            problems.append(Reason(RestoreTopic.SECURITY_GROUP, why))
         elif site and vpc != site.vpc_id:
             why = f"security group {group} is in {vpc}, the subnet in {site.vpc_id}"
-            problems.append(Reason(About.SECURITY_GROUP, why))
+            problems.append(Reason(RestoreTopic.SECURITY_GROUP, why))
     return problems
 
 

@@ -10,7 +10,7 @@ from snapback.core.model import Instance, Snapshot, original, record_of
 from snapback.core.model.backup_sets import found_corrupt, unusable
 from snapback.core.model.original import Disk
 from snapback.core.model.reasons import Reason
-from snapback.core.restore.reasons import About
+from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
 
@@ -28,8 +28,8 @@ class VolumePlan:
     attach_to: str
     device_name: str
     tags: Mapping[str, str]
-    reasons: tuple[Reason[About], ...]
-    problems: tuple[Reason[About], ...]
+    reasons: tuple[Reason[RestoreTopic], ...]
+    problems: tuple[Reason[RestoreTopic], ...]
 
 
 def plan_volume(
@@ -50,34 +50,34 @@ def plan_volume(
     """
     record, told = record_of(snapshot), original.read(snapshot.tags)
     disk, why_so = _disk(told.disk(record.device), volume_type)
-    reasons = [Reason(About.VOLUME_TYPE, why_so)]
-    problems: list[Reason[About]] = []
+    reasons = [Reason(RestoreTopic.VOLUME_TYPE, why_so)]
+    problems: list[Reason[RestoreTopic]] = []
     if unfit := unusable(snapshot):
-        problems.append(Reason(About.SNAPSHOT, f"{snapshot.snapshot_id} {unfit}"))
+        problems.append(Reason(RestoreTopic.SNAPSHOT, f"{snapshot.snapshot_id} {unfit}"))
     elif unfit := found_corrupt(snapshot):
-        reasons.append(Reason(About.SNAPSHOT, f"although it {unfit}"))
+        reasons.append(Reason(RestoreTopic.SNAPSHOT, f"although it {unfit}"))
     at_home = snapshot.place.region == record.region
     if instance:
         found, why = instance.zone, f"where {instance.instance_id} is"
         if zone and zone != found:
             elsewhere = f"{instance.instance_id} is in {found}, not in {zone}"
-            problems.append(Reason(About.ZONE, elsewhere))
+            problems.append(Reason(RestoreTopic.ZONE, elsewhere))
     elif zone:
         found, why = zone, "as given"
     else:
         found, why = told.zone if at_home else "", "where the original was"
     if found:
-        reasons.append(Reason(About.ZONE, f"in {found}, {why}"))
+        reasons.append(Reason(RestoreTopic.ZONE, f"in {found}, {why}"))
     else:
         which = "in which zone? Give --zone, or --attach and an instance"
-        problems.append(Reason(About.ZONE, which))
+        problems.append(Reason(RestoreTopic.ZONE, which))
     if device_name and not instance:
-        problems.append(Reason(About.DEVICE, "--device is for --attach"))
+        problems.append(Reason(RestoreTopic.DEVICE, "--device is for --attach"))
     device, why = _device_on(instance, device_name) if instance else ("", "")
     if why:
-        (reasons if device else problems).append(Reason(About.DEVICE, why))
+        (reasons if device else problems).append(Reason(RestoreTopic.DEVICE, why))
     if snapshot.encrypted:
-        reasons.append(Reason(About.ENCRYPTION, "encrypted, with the snapshot's key"))
+        reasons.append(Reason(RestoreTopic.ENCRYPTION, "encrypted, with the snapshot's key"))
     return VolumePlan(
         snapshot=snapshot,
         zone=found,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from snapback.core.model.digest import Digest, together
 from snapback.core.model.reasons import Reason
-from snapback.core.model.verdicts import Found, Verified
+from snapback.core.model.verdicts import VerdictKind, Verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,14 @@ def judge(parts: Sequence[Part], at: datetime) -> Verified:
     doesn't count then, as that of a boot loader. A volume with nothing on it is no backup.
     """
     if wrong := [part for part in parts if part.problem]:
-        return Verified(at=at, reason=Reason(Found.CORRUPT, _listed(wrong)))
+        return Verified(at=at, reason=Reason(VerdictKind.CORRUPT, _listed(wrong)))
     digest = _digest_of(parts)
     if checked := [part for part in parts if part.was_checked]:
-        return Verified(at=at, reason=Reason(Found.GOOD, _listed(checked)), digest=digest)
+        return Verified(at=at, reason=Reason(VerdictKind.GOOD, _listed(checked)), digest=digest)
     if all(part.is_blank for part in parts):
         what = "it is empty: no file system, no partitions, nothing but zeros"
-        return Verified(at=at, reason=Reason(Found.CORRUPT, what))
-    return Verified(at=at, reason=Reason(Found.OPAQUE, _listed(parts)), digest=digest)
+        return Verified(at=at, reason=Reason(VerdictKind.CORRUPT, what))
+    return Verified(at=at, reason=Reason(VerdictKind.OPAQUE, _listed(parts)), digest=digest)
 
 
 def _listed(parts: Sequence[Part]) -> str:
@@ -87,7 +87,9 @@ def compare(found: Verified, others: Sequence[tuple[str, Verified]]) -> Verified
         if (what := found.digest.differs(digest))
     ]
     if wrong:
-        return replace(found, reason=Reason(Found.DIFFERS, "; ".join([*wrong, found.evidence])))
+        return replace(
+            found, reason=Reason(VerdictKind.DIFFERS, "; ".join([*wrong, found.evidence]))
+        )
     equal = ", ".join(name for name, _ in known)
     said = f"equal to {equal}" if equal else "no other digest to compare with yet"
     return replace(found, reason=Reason(found.reason.kind, f"{found.evidence}; {said}"))
@@ -101,6 +103,6 @@ def in_light_of(former: Verified | None, found: Verified) -> Verified:
     """
     if former is None:
         return found
-    if former.reason.kind is Found.DIFFERS and not found.digest and not found.is_corrupt:
+    if former.reason.kind is VerdictKind.DIFFERS and not found.digest and not found.is_corrupt:
         return replace(former, at=found.at)
     return replace(found, digest=former.digest or found.digest)

@@ -7,13 +7,13 @@ import pytest
 from snapback.core.model.digest import Digest
 from snapback.core.model.reasons import Reason
 from snapback.core.model.tags import VERDICT
-from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, verdict_of, write_verdict
 from tests.unit.builders import at, verified
 
 
 def test_a_verdict_that_is_written_is_read_again() -> None:
     verdict = Verified(
-        at=at("2026-11-25T03:00:07"), reason=Reason(Found.CORRUPT, "ext4: e2fsck: bad")
+        at=at("2026-11-25T03:00:07"), reason=Reason(VerdictKind.CORRUPT, "ext4: e2fsck: bad")
     )
     assert verdict_of(write_verdict(verdict)) == verdict
 
@@ -33,7 +33,7 @@ def test_anything_else_is_no_verdict(text: str) -> None:
 def test_a_digest_is_kept_with_the_verdict() -> None:
     good = Verified(
         at=at("2026-11-25T12:00"),
-        reason=Reason(Found.GOOD, "ext4, 3 entries"),
+        reason=Reason(VerdictKind.GOOD, "ext4, 3 entries"),
         digest=Digest("a" * 32, "b" * 32),
     )
     assert verdict_of(write_verdict(good)) == good

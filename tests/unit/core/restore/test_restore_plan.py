@@ -12,7 +12,7 @@ from snapback.core.model.backup_sets import BackupSet, sets_of
 from snapback.core.model.original import Disk, Original
 from snapback.core.model.reasons import Reason
 from snapback.core.model.record import describe_set, parse, set_tags
-from snapback.core.model.verdicts import Found, Verified, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import (
     Given,
@@ -264,7 +264,7 @@ def test_a_broken_snapshot_is_refused() -> None:
     broken = replace(members()[0], state="error", state_message="no key")
     assert "ended in error: no key" in str(plan_volume(broken).problems[0])
     bad = write_verdict(
-        Verified(at=at("2026-11-25T03:00"), reason=Reason(Found.CORRUPT, "ext4: bad"))
+        Verified(at=at("2026-11-25T03:00"), reason=Reason(VerdictKind.CORRUPT, "ext4: bad"))
     )
     plan = plan_volume(replace(members()[0], tags={**members()[0].tags, **bad}))
     assert plan.problems == ()

@@ -9,7 +9,7 @@ import pytest
 from snapback.core.model.digest import Digest
 from snapback.core.model.reasons import Reason
 from snapback.core.model.tags import VERDICT
-from snapback.core.model.verdicts import Found, Verified, verdict_of, write_verdict
+from snapback.core.model.verdicts import VerdictKind, Verified, verdict_of, write_verdict
 from snapback.core.verify.examination import Part, compare, in_light_of, judge
 from tests.unit.builders import at
 
@@ -49,7 +49,7 @@ ONE, OTHER = Digest("a" * 32, "b" * 32), Digest("a" * 32, "c" * 32)
 
 
 def found(digest: Digest | None, word: str = "good") -> Verified:
-    return Verified(at=NOW, reason=Reason(Found(word), "ext4, 3 entries"), digest=digest)
+    return Verified(at=NOW, reason=Reason(VerdictKind(word), "ext4, 3 entries"), digest=digest)
 
 
 def test_what_differs_from_a_copy_is_corrupt() -> None:
@@ -64,7 +64,9 @@ def test_what_differs_from_a_copy_is_corrupt() -> None:
 
 def test_what_differed_is_corrupt_until_it_is_read_again() -> None:
     differs = compare(found(OTHER), [("snap-1 in eu-west-1", found(ONE))])
-    checked = Verified(at=at("2026-11-26T03:00"), reason=Reason(Found.GOOD, "ext4, 3 entries"))
+    checked = Verified(
+        at=at("2026-11-26T03:00"), reason=Reason(VerdictKind.GOOD, "ext4, 3 entries")
+    )
     assert in_light_of(differs, checked) == replace(differs, at=checked.at)
     read_back = verdict_of(write_verdict(differs))
     assert read_back == differs
