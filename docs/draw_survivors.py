@@ -13,7 +13,8 @@ from math import log
 from pathlib import Path
 
 from snapback.core.model import Place, Record, Snapshot
-from snapback.core.trim.retention import KINDS, Policy, Verdict, plan
+from snapback.core.trim.periods import KINDS
+from snapback.core.trim.retention import Policy, Verdict, plan
 
 TARGET = Path(__file__).with_name("survivors.svg")
 
