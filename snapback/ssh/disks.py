@@ -67,7 +67,11 @@ def demand_unused(host: Host, device: str) -> None:
 
     :raises HostError: something does.
     """
-    if use := used_by(device, block_devices(host)):
+    try:
+        use = used_by(device, block_devices(host))
+    except ValueError as error:
+        raise host.error(str(error), "see what lsblk says there") from error
+    if use:
         raise host.error(use, f"nothing may use {device} while it is moved")
 
 
