@@ -20,7 +20,7 @@ from ec2_sandbox import Sandbox, launch
 
 from snapback import config
 from snapback.run import Run, use
-from tests.sandbox.warm_fab import ROOT, WarmFab, share_what_botocore_reads
+from tests.sandbox.warm_fab import WarmFab, share_what_botocore_reads
 
 BIN = Path(sys.executable).parent
 REGIONS = ("ap-southeast-1", "eu-west-1", "us-east-1")
@@ -102,12 +102,16 @@ def fab(
     """Runs the real ``fab`` with the project's own fabfile."""
 
     def run(*arguments: str, **environment: str) -> Ended:
-        folder = tmp_path_factory.mktemp("fab")
-        out, err = folder / "out", folder / "err"
-        code = warm_fab.run(["-r", str(ROOT), *arguments], {**os.environ, **environment}, out, err)
-        return Ended(code, out.read_text(), err.read_text())
+        return run_fab(warm_fab, tmp_path_factory.mktemp("fab"), *arguments, **environment)
 
     return run
+
+
+def run_fab(warm: WarmFab, folder: Path, *arguments: str, **environment: str) -> Ended:
+    """Run ``fab``; what it says is written into a folder."""
+    out, err = folder / "out", folder / "err"
+    code = warm.run(["-r", str(warm.root), *arguments], {**os.environ, **environment}, out, err)
+    return Ended(code, out.read_text(), err.read_text())
 
 
 @pytest.fixture

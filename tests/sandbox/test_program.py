@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.conftest import BIN, ROOT, instance
+from tests.sandbox.conftest import BIN, instance
+from tests.sandbox.warm_fab import ROOT
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("sandbox")

@@ -7,21 +7,19 @@ runs as a program of its own, against the same EC2, and only its words may diffe
 from __future__ import annotations
 
 import ast
-import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import instance
+from tests.sandbox.conftest import Ended, instance, run_fab
 from tests.sandbox.replicas import BY_COPY, EAST, WEST, sets
 from tests.sandbox.test_trim import NOW, daily
-from tests.sandbox.warm_fab import ROOT
+from tests.sandbox.warm_fab import ROOT, WarmFab
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -47,40 +45,33 @@ class Reworder(ast.NodeTransformer):
 
 
 @pytest.fixture(scope="session")
-def reworded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a snapback that gives its reasons in other words."""
+def reworded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmFab]:
+    """The ``fab`` of a snapback that gives its reasons in other words."""
     folder = tmp_path_factory.mktemp("reworded")
     shutil.copytree(ROOT / "snapback", folder / "snapback")
+    for name in ("fabfile.py", "fabric.yaml", "tests"):
+        (folder / name).symlink_to(ROOT / name)
     reworder = Reworder()
     for path in (folder / "snapback").rglob("*.py"):
         path.write_text(ast.unparse(reworder.visit(ast.parse(path.read_text(encoding="utf-8")))))
     assert reworder.count > 60
-    return folder
-
-
-def python(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with the snapback of a folder."""
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    warm = WarmFab(folder)
+    yield warm
+    warm.close()
 
 
 @pytest.fixture
-def alike(fab: Callable[..., Any], reworded: Path) -> Callable[..., Any]:
-    """Runs a task by both, demands that only words differ, and answers how the usual one ended."""
+def alike(
+    fab: Callable[..., Ended], reworded: WarmFab, tmp_path: Path
+) -> Callable[..., tuple[Ended, Ended]]:
+    """Runs a task by the usual snapback and by the reworded one; demands that only words differ."""
 
-    def run(*arguments: str) -> Any:
+    def run(*arguments: str) -> tuple[Ended, Ended]:
         usual = fab(*arguments, "--json")
-        program = "from snapback.tasks import program; program.run()"
-        other = python(reworded, program, *arguments, "--json")
-        assert (other.returncode, other.stderr == "") == (usual.code, usual.err == ""), other
-        assert without_words(json.loads(other.stdout)) == without_words(usual.document)
-        usual.other = other.stdout + other.stderr
-        return usual
+        other = run_fab(reworded, tmp_path, *arguments, "--json")
+        assert (other.code, other.err == "") == (usual.code, usual.err == ""), other
+        assert without_words(other.document) == without_words(usual.document)
+        return usual, other
 
     return run
 
@@ -91,7 +82,7 @@ def without_words(document: Any) -> Any:
     return [without_words(one) for one in document] if isinstance(document, list) else document
 
 
-def test_trimming_goes_by_kinds(sandbox, world, alike, reworded):
+def test_trimming_goes_by_kinds(sandbox, world, alike, reworded, tmp_path):
     instances = [
         instance("web", 8, history=[daily(15)]),
         instance("lost", 8, history=[daily(15, tags={"Retention": "misspelt"})]),
@@ -101,18 +92,14 @@ def test_trimming_goes_by_kinds(sandbox, world, alike, reworded):
     oldest = min(world.snapshots(), key=lambda snapshot: snapshot["StartTime"])["SnapshotId"]
     pin = [{"Key": "preserve_snapshot", "Value": ""}]
     world.ec2().create_tags(Resources=[oldest], Tags=pin)
-    planned = alike("trim_snapshots", "--dry-run", "--max-delete", "100")
+    planned, other = alike("trim_snapshots", "--dry-run", "--max-delete", "100")
     assert planned.code == 3, "a retention isn't known"
     assert "misspelt" in planned.err
-    assert OTHER_WORDS in planned.other
+    assert OTHER_WORDS in other.out
     kept = planned.document["kept"][EAST]
     assert {"newest", "day", "no such retention"} <= kept.keys()
-    ended = python(
-        reworded,
-        "from snapback.tasks import program; program.run()",
-        *("trim_snapshots", "--max-delete", "100", "--json"),
-    )
-    assert ended.returncode == 3
+    ended = run_fab(reworded, tmp_path, "trim_snapshots", "--max-delete", "100")
+    assert ended.code == 3, ended
     assert len(world.snapshots()) == sum(kept.values())
 
 
@@ -122,21 +109,21 @@ def test_restores_go_by_kinds(load, fab, sandbox, world, alike):
         assert fab("backup_instances_by_tag", "--synchronously").code == 0
         sandbox.advance(3600)
     of = ("--instance-id", web["instance_id"])
-    assert alike("restore_instance", *of, "--dry-run").code == 0
+    assert alike("restore_instance", *of, "--dry-run")[0].code == 0
     data = web["volumes"]["/dev/sdf"]
     newest = max(world.snapshots(), key=lambda s: (s["StartTime"], s["VolumeId"] == data))
     world.ec2().delete_snapshot(SnapshotId=newest["SnapshotId"])
-    assert alike("restore_instance", *of, "--dry-run").code == 0, "the set before will do"
-    assert alike("create_ami", *of, "--dry-run", "--incomplete").code == 0
-    assert alike("restore_instance", *of, "--dry-run", "--subnet-id", "subnet-0").code == 2
-    gaps = alike("verify_region", EAST, "--dry-run")
+    assert alike("restore_instance", *of, "--dry-run")[0].code == 0, "the set before will do"
+    assert alike("create_ami", *of, "--dry-run", "--incomplete")[0].code == 0
+    assert alike("restore_instance", *of, "--dry-run", "--subnet-id", "subnet-0")[0].code == 2
+    gaps, _ = alike("verify_region", EAST, "--dry-run")
     assert gaps.code == 1, "a volume is missing from a set"
     corrupt = {"Key": "snapback:verified", "Value": "2026-11-01T03:00:00Z corrupt ext4: bad"}
     ids = sorted(world.snapshot_ids())
     world.ec2().create_tags(Resources=ids, Tags=[corrupt])
-    assert alike("restore_volume", "--snapshot-id", ids[0], "--dry-run").code == 0
-    assert alike("restore_volume", "--volume-id", data, "--dry-run").code == 2
-    assert alike("restore_instance", *of, "--dry-run").code == 2
+    assert alike("restore_volume", "--snapshot-id", ids[0], "--dry-run")[0].code == 0
+    assert alike("restore_volume", "--volume-id", data, "--dry-run")[0].code == 2
+    assert alike("restore_instance", *of, "--dry-run")[0].code == 2
 
 
 def test_replication_goes_by_kinds(load, fab, sandbox, world, alike):
@@ -145,12 +132,12 @@ def test_replication_goes_by_kinds(load, fab, sandbox, world, alike):
     sandbox.configure(snapshot_seconds=3600)
     leg = ("rsync_region", EAST, WEST, *BY_COPY)
     assert fab(*leg).code == 0
-    pending = alike(*leg, "--dry-run")
+    pending, _ = alike(*leg, "--dry-run")
     assert {item["outcome"] for item in pending.document["items"]} == {"being replicated"}
     sandbox.complete_all()
-    there = alike(*leg, "--dry-run")
+    there, _ = alike(*leg, "--dry-run")
     assert {item["outcome"] for item in there.document["items"]} == {"already replicated"}
-    assert alike("restore_instances_by_tag", WEST, "--dry-run").code == 2, "nothing is guessed"
+    assert alike("restore_instances_by_tag", WEST, "--dry-run")[0].code == 2, "nothing is guessed"
 
 
 WHAT_DIFFERED = """
@@ -171,6 +158,7 @@ print(in_light_of(known, found()).word)
 
 
 def test_what_differed_stays_corrupt_in_whatever_words(reworded):
-    said = python(reworded, WHAT_DIFFERED).stdout.splitlines()
+    program = [sys.executable, "-c", WHAT_DIFFERED]
+    said = subprocess.check_output(program, cwd=reworded.root, text=True).splitlines()
     assert said[0].startswith(OTHER_WORDS)
     assert said[1] == "corrupt"

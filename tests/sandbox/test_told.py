@@ -22,8 +22,9 @@ from snapback.run.logs.lines import TextLines
 from snapback.ssh.keys import new_key
 from snapback.workers.sweep import lender_at
 from tests.monitor import Monitor
-from tests.sandbox.conftest import BIN, ROOT, instance
+from tests.sandbox.conftest import BIN, instance
 from tests.sandbox.test_temporary import HERE, IMAGE
+from tests.sandbox.warm_fab import ROOT
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("sandbox")

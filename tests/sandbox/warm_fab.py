@@ -30,9 +30,13 @@ ANY = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
 
 
 class WarmFab:
-    """Runs ``fab``; the process that is forked is started when it is first needed."""
+    """Runs ``fab``; the process that is forked is started when it is first needed.
 
-    def __init__(self) -> None:
+    :ivar root: the folder whose fabfile and snapback it runs.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
         self._server: subprocess.Popen[str] | None = None
 
     def run(
@@ -68,7 +72,7 @@ class WarmFab:
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         if self._server is None:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "tests.sandbox.warm_fab"], cwd=ROOT, text=True,
+                [sys.executable, "-m", "tests.sandbox.warm_fab"], cwd=self.root, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
         assert self._server.stdin
