@@ -89,6 +89,19 @@ def module_of(path: Path) -> ModuleType:
     return module
 
 
+# The design: where things are.
+
+
+def test_the_design_names_what_is_there() -> None:
+    page, home = text("docs/design.md"), ROOT / "snapback"
+    answers = re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)*(?:\.py|/))`", page)
+    assert len(answers) > 12
+    assert [answer for answer in answers if not (home / answer).exists()] == []
+    rooms = [path.parent.name for path in home.glob("*/__init__.py")]
+    core = [path.parent.name for path in home.glob("core/*/__init__.py")]
+    assert [room for room in (*rooms, *core) if f"  {room}/  " not in page] == []
+
+
 # config.example.yaml: `# text` explains, `#option` is switched off.
 
 
