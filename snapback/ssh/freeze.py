@@ -12,6 +12,7 @@ Source: fsfreeze(8), ioctl_fs(2) FIFREEZE.
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import threading
 import time
@@ -32,6 +33,7 @@ BEAT_S = 1.0
 SYNC_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 5.0
 BY_HAND_S = 30.0
+_END_OF_PRE = re.compile(r"^PRE \d+$", re.MULTILINE)
 
 _WHY = {
     "lease": f"the host heard nothing from here for {LEASE_S} s and thawed",
@@ -225,7 +227,7 @@ class _Freeze:
             line = self._process.read_line(max(0.1, deadline - time.monotonic()))
             if line is None:
                 raise self._host.error(
-                    f"the freeze ended without a word ({self._said_last()})",
+                    f"the freeze ended without a word ({_tail(self._process.stderr)})",
                     "see whether its processes are killed there",
                 )
             log.debug("%s: freeze: %s", self._host.name, line)
@@ -238,17 +240,16 @@ class _Freeze:
         if said[0] == "STUCK":
             self._stuck[self._mount_point(said[1])] = " ".join(said[2:])
         elif said[0] == "PRE" and said[1] != "0":
-            self.hold.pre_problem = self._hook_problem("pre_freeze", said[1])
+            self.hold.pre_problem = self._hook_problem("pre_freeze", said)
         elif said[0] == "POST" and said[1] != "0":
-            self.hold.post_problem = self._hook_problem("post_thaw", said[1])
+            self.hold.post_problem = self._hook_problem("post_thaw", said)
 
-    def _hook_problem(self, hook: str, status: str) -> str:
-        if status in {"124", "137"}:
+    def _hook_problem(self, hook: str, ended: Sequence[str]) -> str:
+        if ended[1] in {"124", "137"}:
             return f"{hook} took longer than {self._terms.hook_timeout_s} s"
-        return f"{hook} ended with {status} ({self._said_last()})"
-
-    def _said_last(self) -> str:
-        return " ".join(self._process.stderr.split())[-300:] or "it said nothing"
+        said = self._process.stderr_before(" ".join(ended), ANSWER_TIMEOUT_S)
+        its_own = _END_OF_PRE.split(said)[-1]
+        return f"{hook} ended with {ended[1]} ({_tail(its_own)})"
 
     def _mount_point(self, number: str) -> str:
         return self.hold.mount_points[int(number) - 1]
@@ -271,6 +272,10 @@ class _Freeze:
         self.hold.left_frozen = tuple(left)
         if not left:
             self._alarm(f"{self._host.name}: thawed after all, nothing is left frozen")
+
+
+def _tail(said: str) -> str:
+    return " ".join(said.split())[-300:] or "it said nothing"
 
 
 def _script(name: str) -> str:

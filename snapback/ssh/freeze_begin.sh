@@ -5,6 +5,7 @@
 #   BUSY              another freeze has gone on here for 30 s; nothing was done
 #   PRE STATUS        PRE has ended so
 #   POST STATUS       POST has; it runs whenever PRE ran, whatever became of the freeze and of whoever asked for it
+# stderr: what PRE and POST say; the lines of their ends stand there too, since the two streams may arrive in any order.
 # Everything is written to disk before, so that the freeze itself is short. The watchdog has a session of its own: what
 # kills the holder, its group or its session leaves it alive. Never writes to disk. POSIX sh, coreutils, util-linux.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C
@@ -18,7 +19,9 @@ cd / || exit 1
 hook() {
     [ -n "$2" ] || return 0
     timeout -k 5 "$hook_limit" sh -c "$2" snapback-hook >&2 </dev/null 4<&-
-    echo "$1 $?"
+    ended="$1 $?"
+    echo "$ended" >&2
+    echo "$ended"
 }
 
 exec 4</

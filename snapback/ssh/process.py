@@ -112,6 +112,18 @@ class Process:
         with self._told:
             return self._err.text()
 
+    def stderr_before(self, line: str, timeout_s: float) -> str:
+        """Return what it said on stderr before a line there, once that has come.
+
+        What was printed to the two streams may arrive in any order. A line that doesn't come in
+        time is done without.
+        """
+        end = f"{line}\n".encode()
+        with self._told:
+            self._told.wait_for(lambda: end in self._err.data or self._err.ended, timeout_s)
+            before, found, after = bytes(self._err.data).rpartition(end)
+        return (before if found else after).decode("utf-8", "surrogateescape")
+
     def send(self, data: bytes, timeout_s: float = 10) -> None:
         """Give it some input.
 

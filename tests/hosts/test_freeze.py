@@ -194,6 +194,10 @@ def test_commands_that_fail_are_told_and_stop_nothing(web: Web):
     assert "ended with 3" in hold.pre_problem
     assert "no database" in hold.pre_problem
     assert "longer than 1 s" in hold.post_problem
+    with web.frozen(**terms | {"post_thaw": "echo gone >&2; exit 4"}) as hold:
+        pass
+    assert hold.pre_problem == "pre_freeze ended with 3 (no database)"
+    assert hold.post_problem == "post_thaw ended with 4 (gone)"
 
 
 def test_the_command_after_runs_even_if_nobody_is_there_any_more(web: Web):

@@ -158,6 +158,17 @@ def test_a_process_is_talked_to_line_by_line(sshd: Sshd) -> None:
             process.send(b"too late")
 
 
+def test_what_is_said_on_stderr_before_a_line_is_waited_for(sshd: Sshd) -> None:
+    late = "echo ENDED; sleep 0.3; echo why >&2; echo ENDED >&2; echo more >&2; cat"
+    with sshd.open() as host:
+        process = host.start(["sh", "-c", late])
+        assert process.read_line(30) == "ENDED"
+        assert process.stderr_before("ENDED", 30) == "why\n"
+        assert process.stderr_before("never", 0.1).startswith("why\nENDED\n")
+        process.close_stdin()
+        process.wait(30)
+
+
 def test_the_connection_breaks(sshd: Sshd) -> None:
     with sshd.open() as host:
         process = host.start(["cat"])
