@@ -142,6 +142,7 @@ class _Freeze:
         self._sleep = sleep
         self._over = threading.Event()
         self._stuck: dict[str, str] = {}
+        self._hooks: dict[str, str] = {}
         self._process = self._start()
         self._beats = threading.Thread(target=self._beat, name="snapback-freeze", daemon=True)
 
@@ -183,8 +184,14 @@ class _Freeze:
                 self._process.send(b".")
 
     def end(self) -> None:
-        """Thaw, and hear what the host says of it."""
+        """Thaw, and hear what the host says of it, and of the commands before and after."""
         self._over.set()
+        self._thaw()
+        # Not when their ends are heard: the host may be frozen then, and nothing waits.
+        self.hold.pre_problem = self._hook_problem("pre_freeze", "PRE")
+        self.hold.post_problem = self.hold.post_problem or self._hook_problem("post_thaw", "POST")
+
+    def _thaw(self) -> None:
         with suppress(HostError):
             self._process.send(b"T")  # not taken any more if it has thawed by itself: it says so
         try:
@@ -239,17 +246,19 @@ class _Freeze:
     def _note(self, said: Sequence[str]) -> None:
         if said[0] == "STUCK":
             self._stuck[self._mount_point(said[1])] = " ".join(said[2:])
-        elif said[0] == "PRE" and said[1] != "0":
-            self.hold.pre_problem = self._hook_problem("pre_freeze", said)
-        elif said[0] == "POST" and said[1] != "0":
-            self.hold.post_problem = self._hook_problem("post_thaw", said)
+        elif said[0] in {"PRE", "POST"}:
+            self._hooks[said[0]] = said[1]
 
-    def _hook_problem(self, hook: str, ended: Sequence[str]) -> str:
-        if ended[1] in {"124", "137"}:
+    def _hook_problem(self, hook: str, word: str) -> str:
+        """Return how a command failed, with what it said; ``""`` where it did not."""
+        status = self._hooks.get(word, "0")
+        if status == "0":
+            return ""
+        if status in {"124", "137"}:
             return f"{hook} took longer than {self._terms.hook_timeout_s} s"
-        said = self._process.stderr_before(" ".join(ended), ANSWER_TIMEOUT_S)
+        said = self._process.stderr_before(f"{word} {status}", ANSWER_TIMEOUT_S)
         its_own = _END_OF_PRE.split(said)[-1]
-        return f"{hook} ended with {ended[1]} ({_tail(its_own)})"
+        return f"{hook} ended with {status} ({_tail(its_own)})"
 
     def _mount_point(self, number: str) -> str:
         return self.hold.mount_points[int(number) - 1]
