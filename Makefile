@@ -36,8 +36,9 @@ browser: # Chromium, in which the page is tested: installed by root; without it 
 test: install host-packages browser ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests
 
+# A worker more than JOBS: these tests wait a lot.
 test-fast: install ## run the tests that need no hosts and no browser
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests sandbox/tests \
+	$(BIN)/python -m pytest -n $$(($(JOBS) + 1)) --dist worksteal tests sandbox/tests \
 	    --ignore=tests/hosts --ignore=tests/pages --ignore-glob='*/test_hosts_*.py'
 
 bench: install host-packages ## measure: fleets, trimming, memory, start, freezes, moving; takes some 17 minutes
