@@ -66,7 +66,7 @@ _FIRST_HOUR = _hour_of(datetime(1, 1, 1, tzinfo=UTC))
 
 
 def _midnight(ordinal: int) -> datetime:
-    """Answer the start of a day; before the first day there is, the first day."""
+    """Return the start of a day; before the first day there is, the first day."""
     day = date.fromordinal(max(ordinal, 1))
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
