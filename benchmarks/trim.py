@@ -25,7 +25,8 @@ from ec2_sandbox import launch
 from measuring import REGIONS, Aims, Ended, client, environ_of, run, snapback, write_config
 
 from snapback.core.model import Place, Snapshot
-from snapback.core.trim.retention import Policy, Protection
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import TrimPlan, plan_trim
 from snapback.ec2.snapshots import read
 from snapback.tasks.boundary import NEW_OBJECTS

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from snapback.core.model import Place, Record, Snapshot
 from snapback.core.trim.periods import KINDS
-from snapback.core.trim.retention import Policy, Verdict, plan
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Verdict, plan
 
 TARGET = Path(__file__).with_name("survivors.svg")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snapback.backup import backup_instance, backup_instances_by_tag, create_snapshot
     from snapback.backup.volume_tags import update_volumes_tags
-    from snapback.core.trim.retention import Policy
+    from snapback.core.trim.policy import Policy
     from snapback.core.trim.retention import plan as plan_retention
     from snapback.errors import SnapbackError
     from snapback.replication import rsync_all_regions, rsync_region, rsync_snapshot
@@ -68,7 +68,7 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "Policy": ("snapback.core.trim.retention", "Policy"),
+    "Policy": ("snapback.core.trim.policy", "Policy"),
     "SnapbackError": ("snapback.errors", "SnapbackError"),
     "backup_instance": ("snapback.backup", "backup_instance"),
     "backup_instances_by_tag": ("snapback.backup", "backup_instances_by_tag"),

@@ -74,6 +74,7 @@ class Word(Enum):
     LESS_CONSISTENT = "less consistent", 3
     OPAQUE = "opaque", 0
     KEPT_ALL = "kept all", 3
+    STOPPED = "stopped", 3
     BROKEN = "broken", 3
     NO_VOLUMES = "no volumes", 3
     CORRUPT = "corrupt", 1
@@ -146,7 +147,7 @@ class CredentialsError(Refused):
 
 
 class BrakeError(Refused):
-    """Trimming would delete more of a timeline than ``max_delete`` allows."""
+    """Trimming would delete more days of timelines than ``max_delete`` allows, so nothing went."""
 
 
 class ApiError(SnapbackError):

@@ -11,12 +11,14 @@ from snapback.core.model.tags import EXPIRES
 from snapback.core.status.health import Finding, Limits, Severity, judge, worst
 from snapback.core.status.history import History, Standing
 from snapback.core.status.survey import Seen, Survey, survey
+from snapback.core.trim.brake import Brake
 from snapback.core.trim.trim_plan import TrimPlan, plan_trim
 from snapback.ec2.instances import all_instances
 from snapback.ec2.removal import lent_things
 from snapback.ec2.volumes import all_volumes
 from snapback.run import Run, fanout, units
-from snapback.snapshots.catalog import all_snapshots, protection_of
+from snapback.snapshots.catalog import all_snapshots
+from snapback.snapshots.protection import protection_of
 
 WITHOUT_BODY = (Kind.IMAGE, Kind.KEY_PAIR, Kind.SECURITY_GROUP)
 
@@ -176,8 +178,8 @@ def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
             snapshots,
             run.settings.policy_of,
             now,
-            protection_of(run, place),
-            run.settings.max_delete,
+            protection_of(run, place, snapshots),
+            Brake(percent=run.settings.max_delete),
         )
     seen = Seen(
         place=place, now=now, instances=instances, volumes=volumes, snapshots=snapshots, lent=lent

@@ -7,15 +7,21 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, Timeline
 from snapback.core.model.outcome import Outcome, word_for
+from snapback.core.model.tags import KEEP
+from snapback.core.trim import retention
+from snapback.core.trim.brake import Brake, Stopped, is_policy_wrong
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.reach import Reach, reach_of
 from snapback.core.trim.reasons import TrimReason
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
-from snapback.errors import BrakeError, SnapbackError, Word
+from snapback.errors import BrakeError, SnapbackError, UsageError, Word
 from snapback.run import Run, current, fanout, units
 from snapback.snapshots import deletion_log
-from snapback.snapshots.catalog import all_snapshots, protection_of
+from snapback.snapshots.catalog import all_snapshots, snapshots_of_volume
 from snapback.snapshots.in_flight import Transfers, transfers
+from snapback.snapshots.protection import protection_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,25 @@ class Trimming:
 
     plans: tuple[TrimPlan, ...]
     outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class VolumeReach:
+    """How far back the retention reaches in the snapshots of a volume at a place.
+
+    :ivar snapshots: how many completed ones there are.
+    :ivar policy: the retention, or in words why there is none.
+    :ivar faded: whether it is counted back from now.
+    :ivar reaches: one for each kind of period that is switched on, the finest first.
+    """
+
+    place: Place
+    timeline: Timeline
+    newest: Snapshot
+    snapshots: int
+    policy: Policy | str
+    faded: bool
+    reaches: tuple[Reach, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ def trim_snapshots(
         say what became of each.
 
     Source: DescribeSnapshots, DescribeImages, DescribeLockedSnapshots, DescribeKeyPairs,
-    DeleteSnapshot.
+    DescribeInstances, DescribeVolumes, DeleteSnapshot.
     """
     with units.handed_to(current().only(account), executor) as run:
         trimming = trim(run, region_name, dry_run=dry_run)
@@ -100,30 +125,60 @@ def trim(
     dry_run: bool = False,
     tag_name: str | None = None,
     tag_value: str | None = None,
-    max_delete: int | None = None,
+    brake: Brake | None = None,
 ) -> Trimming:
     """Trim; see :func:`trim_snapshots`.
 
     :param tag_name: delete only snapshots with this tag...
     :param tag_value: ...of this value; of whatever value where ``None``.
-    :param max_delete: the brake, percent; ``None``: the configured one.
+    :param brake: ``None``: as configured, nothing released.
+    :raises UsageError: something to release isn't there.
     """
     places = run.places(region_name)
     flying = transfers(run)
-    brake = run.settings.max_delete if max_delete is None else max_delete
+    brake = brake or Brake(percent=run.settings.max_delete)
     selected = partial(_has_tag, tag_name=tag_name, tag_value=tag_value)
     plans, failures = _plans_of(units.each(run, places, _plan_place, brake, selected, flying))
+    if not failures:
+        _refuse_unmatched(brake, plans)
     failures += _unread(flying, failures)
-    refusal = _braked(plans, brake, dry_run)
-    if refusal and not dry_run:
-        return Trimming(tuple(plans), (*refusal, *failures))
-    return _carry_out(run, plans, [*refusal, *failures], dry_run)
+    return _carry_out(run, *_braked(plans), failures, dry_run=dry_run)
+
+
+def volume_reach(run: Run, place: Place, volume_id: str) -> list[VolumeReach]:
+    """Return how far back the retention reaches for a volume: for its one timeline at a place.
+
+    Several timelines come of records that name one volume in several regions.
+
+    :raises UsageError: there is no completed snapshot of it with a record.
+
+    Source: DescribeSnapshots, and what :func:`~snapback.snapshots.protection.protection_of` reads.
+    """
+    snapshots = snapshots_of_volume(run, place, volume_id)
+    now = run.now(place)
+    judgement = retention.judge(
+        snapshots, run.settings.policy_of, now, protection_of(run, place, snapshots)
+    )
+    if not judgement.timelines:
+        raise UsageError(f"there is no completed snapshot of {volume_id} with a record in {place}")
+    found = []
+    for timeline, members in judgement.timelines.items():
+        newest = retention.newest_of(members)
+        policy = run.settings.policy_of(newest)
+        faded = timeline in judgement.faded
+        reaches = (
+            () if isinstance(policy, str) else reach_of(members, policy, now if faded else None)
+        )
+        found.append(
+            VolumeReach(place, timeline, newest, len(members), policy, faded, tuple(reaches))
+        )
+    return found
 
 
 def delete_broken(run: Run, region_name: str | None = None, *, dry_run: bool = False) -> Trimming:
     """Delete broken snapshots; see :func:`delete_broken_snapshots`."""
     plans, failures = _plans_of(units.each(run, run.places(region_name), _plan_broken_place))
-    return _carry_out(run, plans, failures, dry_run)
+    return _carry_out(run, plans, [], failures, dry_run=dry_run)
 
 
 def _plans_of(
@@ -139,12 +194,12 @@ def _plans_of(
 def _plan_place(
     run: Run,
     place: Place,
-    brake: int,
+    brake: Brake,
     selected: Callable[[Snapshot], bool],
     flying: Transfers,
 ) -> TrimPlan:
     snapshots = all_snapshots(run, place)
-    protection = replace(protection_of(run, place), in_flight=flying.reasons)
+    protection = replace(protection_of(run, place, snapshots), in_flight=flying.reasons)
     return plan_trim(
         place, snapshots, run.settings.policy_of, run.now(place), protection, brake, selected
     )
@@ -175,31 +230,76 @@ def _has_tag(snapshot: Snapshot, tag_name: str | None, tag_value: str | None) ->
     return found is not None and tag_value in (None, found)
 
 
-def _braked(plans: Sequence[TrimPlan], brake: int, dry_run: bool) -> list[Outcome]:
-    """Answer that nothing is deleted, where the plan is suspicious; else nothing."""
-    braked = [(plan.place, one) for plan in plans for one in plan.braked]
-    if not braked:
-        return []
-    place, worst = max(braked, key=lambda found: found[1].deleted / found[1].total)
-    others = f" (and {len(braked) - 1} volumes like it)" if len(braked) > 1 else ""
-    verb = "would be" if dry_run else "was"
-    why = (
-        f"nothing {verb} deleted: {worst.deleted} of the {worst.total} snapshots of "
-        f"{worst.timeline[1]} in {place}{others} would go, over {brake} percent: look at the plan "
-        "(--dry-run) and the retention (fab show_config), then go on with --max-delete 100"
-    )
-    return [
-        Outcome(
-            subject=worst.timeline[1],
-            word=Word.REFUSED,
-            explanation=why,
-            place=place,
+def _refuse_unmatched(brake: Brake, plans: Sequence[TrimPlan]) -> None:
+    """Refuse to release volumes of which there are no snapshots.
+
+    :raises UsageError: so it is; nothing was deleted.
+    """
+    volumes = {volume for plan in plans for _, volume in plan.timelines}
+    missing = sorted(brake.volumes - volumes)
+    if brake.instance and not any(brake.instance in plan.instances for plan in plans):
+        missing.append(brake.instance)
+    if missing:
+        raise UsageError(
+            f"there are no snapshots of {', '.join(missing)} here, so nothing was deleted: "
+            "look for the volumes in fab status"
         )
+
+
+def _braked(plans: Sequence[TrimPlan]) -> tuple[list[TrimPlan], list[Outcome]]:
+    """Return the plans that the brake lets through, and what became of the timelines it stopped."""
+    stopped = [(plan.place, one) for plan in plans for one in plan.stopped]
+    judged = sum(len(plan.timelines - plan.faded) for plan in plans)
+    if is_policy_wrong(len(stopped), judged):
+        place, worst = max(stopped, key=lambda found: found[1].lost / found[1].days)
+        why = (
+            f"nothing is deleted anywhere, since {len(stopped)} of {judged} volumes would lose too "
+            f"much, this one the most: {_loss(worst)}: look at the retention (fab show_config) and "
+            "at what would go (--dry-run --max-delete 100), then go on with --max-delete 100"
+        )
+        refusal = Outcome(
+            subject=worst.timeline[1], word=Word.REFUSED, explanation=why, place=place
+        )
+        return [plan.kept_whole() for plan in plans], [refusal]
+    nothing_goes = all(plan.deletes_nothing for plan in plans)
+    word = Word.REFUSED if nothing_goes else Word.STOPPED
+    return list(plans), [
+        Outcome(
+            subject=one.timeline[1],
+            word=word,
+            explanation=_why_stopped(one),
+            place=place,
+            facts={"days": one.days, "days_lost": one.lost, "shares_sets_with": list(one.sharing)},
+        )
+        for place, one in stopped
     ]
 
 
+def _loss(stopped: Stopped) -> str:
+    return (
+        f"{stopped.lost} of the {stopped.days} days that it has snapshots of would lose their last "
+        f"one, over {stopped.percent} percent"
+    )
+
+
+def _why_stopped(stopped: Stopped) -> str:
+    """Return why a timeline is kept whole, and how to go on."""
+    together = f" together with {', '.join(stopped.sharing)}, which it shares sets with"
+    release = f"--max-delete 100 --volume-id {stopped.timeline[1]}"
+    return (
+        f"nothing of it is deleted: {_loss(stopped)}: look at the retention (fab show_config) and "
+        f"at what would go (--dry-run {release}), then release it"
+        f"{together if stopped.sharing else ''} with {release}"
+    )
+
+
 def _carry_out(
-    run: Run, plans: Sequence[TrimPlan], failures: Sequence[Outcome], dry_run: bool
+    run: Run,
+    plans: Sequence[TrimPlan],
+    stopped: Sequence[Outcome],
+    failures: Sequence[Outcome],
+    *,
+    dry_run: bool,
 ) -> Trimming:
     """Delete what the plans say, the broken ones first; in a dry run say so only."""
     outcomes = [
@@ -210,7 +310,6 @@ def _carry_out(
     ]
     broken = [b for plan in plans for b in plan.broken if b.ours]
     old = [verdict for plan in plans for verdict in plan.deletions]
-    unknown = [_kept_all(plan) for plan in plans]
     if dry_run:
         outcomes += [_outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}") for b in broken]
         outcomes += [_outcome(v.snapshot, Word.WOULD, str(v.reasons[0])) for v in old]
@@ -222,26 +321,26 @@ def _carry_out(
         outcomes += _delete_all(
             run, log, [_Doomed(v.snapshot, tuple(map(str, v.reasons))) for v in old]
         )
-    kept_all = [outcome for some in unknown for outcome in some]
-    return Trimming(tuple(plans), (*outcomes, *kept_all, *failures))
+    kept_all = [outcome for plan in plans for outcome in _kept_all(plan)]
+    return Trimming(tuple(plans), (*outcomes, *stopped, *kept_all, *failures))
 
 
 def _kept_all(plan: TrimPlan) -> list[Outcome]:
-    """Answer the timelines that were left alone since their retention isn't known."""
+    """Return what is left alone since its retention isn't known, or its home can't be read."""
     reasons = {
         (verdict.snapshot.record.timeline, str(reason))
         for verdict in plan.verdicts
         for reason in verdict.reasons
         if verdict.snapshot.record and reason.kind is TrimReason.NO_POLICY
     }
+    kept = [(volume, reason) for (_, volume), reason in sorted(reasons)]
+    kept += [
+        (home, f"its volumes are kept: whether {KEEP} is on them there can't be read: {why}")
+        for home, why in sorted(plan.unread_homes.items())
+    ]
     return [
-        Outcome(
-            subject=timeline[1],
-            word=Word.KEPT_ALL,
-            explanation=reason,
-            place=plan.place,
-        )
-        for timeline, reason in sorted(reasons)
+        Outcome(subject=subject, word=Word.KEPT_ALL, explanation=why, place=plan.place)
+        for subject, why in kept
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from snapback.config.fields import Count, Strict
-from snapback.core.trim.retention import Policy
+from snapback.core.trim.policy import Policy
 
 
 class Retention(Strict):

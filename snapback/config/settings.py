@@ -19,7 +19,7 @@ from snapback.config.retention import Retention
 from snapback.config.temporary import Temporary
 from snapback.config.verify import Verify
 from snapback.core.model import Snapshot
-from snapback.core.trim.retention import Policy
+from snapback.core.trim.policy import Policy
 
 ExecutorAddress = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+(/\S*)?$")]
 

@@ -30,6 +30,14 @@ def instances_by_tag(conn: Any, place: Place, tag_name: str, tag_value: str) -> 
     return _instances(conn, place, {"Name": f"tag:{tag_name}", "Values": [tag_value]})
 
 
+def instances_with_key(conn: Any, place: Place, key: str) -> list[Instance]:
+    """Return the instances that have a tag of any value, except those being terminated.
+
+    Source: DescribeInstances.
+    """
+    return _instances(conn, place, {"Name": "tag-key", "Values": [key]})
+
+
 def all_instances(conn: Any, place: Place) -> list[Instance]:
     """Answer all instances at a place, less those being terminated. Source: DescribeInstances."""
     return _instances(conn, place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from snapback.core.model import Instance, Place, Volume
@@ -43,6 +43,28 @@ def all_volumes(conn: Any, place: Place) -> dict[str, Volume]:
     """Answer all volumes at a place, by id. Source: DescribeVolumes."""
     found = pages(conn, "describe_volumes", "Volumes")
     return {said["VolumeId"]: read(place, said) for said in found}
+
+
+def volumes_with_key(conn: Any, place: Place, key: str) -> list[Volume]:
+    """Return the volumes that have a tag of any value. Source: DescribeVolumes."""
+    filters = [{"Name": "tag-key", "Values": [key]}]
+    return [
+        read(place, said) for said in pages(conn, "describe_volumes", "Volumes", Filters=filters)
+    ]
+
+
+def volumes_by_id(conn: Any, place: Place, ids: Iterable[str]) -> dict[str, Volume]:
+    """Return those of some volumes that are there, by id; one call for 200.
+
+    Source: DescribeVolumes.
+    """
+    wanted = sorted(ids)
+    found: dict[str, Volume] = {}
+    for at in range(0, len(wanted), MOST_FILTER_VALUES):
+        filters = [{"Name": "volume-id", "Values": wanted[at : at + MOST_FILTER_VALUES]}]
+        for said in pages(conn, "describe_volumes", "Volumes", Filters=filters):
+            found[said["VolumeId"]] = read(place, said)
+    return found
 
 
 def volume_by_id(conn: Any, place: Place, volume_id: str) -> Volume:

@@ -22,7 +22,7 @@ from snapback.replication.mountpoints import Side, find_side, look, mounted, mov
 from snapback.run import Run, current
 from snapback.run.waiting import looks
 from snapback.snapshots import deletion_log
-from snapback.snapshots.catalog import protection_of
+from snapback.snapshots.protection import protection_of
 from snapback.ssh.hold import held as held_there
 from snapback.ssh.host import Host
 
@@ -207,7 +207,7 @@ def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
 
 def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:
     """Delete the snapshot that a new one replaces, unless something keeps it."""
-    reasons = _kept(run, old, new, protection_of(run, old.place))
+    reasons = _kept(run, old, new, protection_of(run, old.place, [old]))
     if reasons:
         log.info("%s is kept: %s", old.snapshot_id, ", ".join(reasons))
         return

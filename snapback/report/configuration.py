@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,10 +11,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from snapback.config import QUIET_VARIABLE, Loaded
+from snapback.core.model import taken_at
 from snapback.core.secrets import HIDDEN
-from snapback.core.trim.retention import Policy
+from snapback.core.trim.periods import Kind
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.reach import Reach
+from snapback.core.trim.reasons import TrimReason
 from snapback.report.report import Report
 from snapback.report.screen import Screen
+from snapback.report.statuses import many
+from snapback.trim import VolumeReach
 
 
 def config_report(loaded: Loaded, screen: Screen) -> Report:
@@ -24,12 +30,11 @@ def config_report(loaded: Loaded, screen: Screen) -> Report:
     screen.line(f"configuration: {loaded.path or 'no file found: all defaults'}")
     for name, value, source in rows:
         screen.line(f"  {name.ljust(width)}  {value!s}  ({source})")
-    now = datetime.now(UTC)
     policies = _policies(loaded)
     for title, policy in policies.items():
         screen.line("")
-        screen.line(f"{title}, for a volume whose newest snapshot is of now:")
-        for text in reach_in_words(policy, now):
+        screen.line(f"{title}:")
+        for text in reach_in_words(policy):
             screen.line(f"  {text}")
     return Report(
         outcomes=(),
@@ -37,21 +42,78 @@ def config_report(loaded: Loaded, screen: Screen) -> Report:
         facts={
             "file": str(loaded.path) if loaded.path else None,
             "settings": {name: {"value": value, "from": source} for name, value, source in rows},
-            "retention": {title: reach_in_words(policy, now) for title, policy in policies.items()},
+            "retention": {title: reach_in_words(policy) for title, policy in policies.items()},
         },
     )
 
 
-def reach_in_words(policy: Policy, now: datetime) -> list[str]:
-    """Answer in words how far back each count of a policy reaches."""
-    reach = policy.reach(now)
-    if not reach:
+def reach_in_words(policy: Policy) -> list[str]:
+    """Return in words how far back each count of a policy reaches."""
+    counts = policy.counts()
+    if not counts:
         return ["all counts are 0: nothing is ever deleted"]
-    return [
-        f"{kind.name} {count}: one for each of the last {count} {kind.noun}s, "
-        f"back to {first:%Y-%m-%d %H:%M} UTC"
-        for kind, count, first in reach
-    ]
+    return [_count_in_words(policy, kind, count) for kind, count in counts]
+
+
+def _count_in_words(policy: Policy, kind: Kind, count: int) -> str:
+    which = (
+        f"each of the last {count} {kind.noun}s that have"
+        if count > 1
+        else (f"the last {kind.noun} that has")
+    )
+    text = f"{kind.name} {count}: one for {which} a snapshot"
+    if kind.reason is TrimReason.HOUR:
+        text += f", within the newest {policy.days_of_hours} days that have one"
+    return text
+
+
+def with_reach(report: Report, reaches: Sequence[VolumeReach], screen: Screen) -> Report:
+    """Show how far back the retention reaches for a volume, and return the report with it."""
+    for one in reaches:
+        screen.line("")
+        screen.line(_volume_in_words(one))
+        for reach in one.reaches:
+            screen.line(f"  {_reach_in_words(reach)}")
+    return replace(report, facts={**report.facts, "reach": [_volume_as_facts(r) for r in reaches]})
+
+
+def _volume_in_words(one: VolumeReach) -> str:
+    counted = (
+        "counted back from now, since it has faded"
+        if one.faded
+        else (f"counted back from the newest, of {taken_at(one.newest):%Y-%m-%d %H:%M} UTC")
+    )
+    text = f"{one.timeline[1]} in {one.place}: {many(one.snapshots, 'completed snapshot')}"
+    if isinstance(one.policy, str):
+        return f"{text}, all of them kept: {one.policy}"
+    if not one.reaches:
+        return f"{text}, all of them kept: all counts are 0"
+    return f"{text}, {counted}:"
+
+
+def _reach_in_words(reach: Reach) -> str:
+    kept = f"{reach.kind.name} {reach.count}: {many(len(reach.members), reach.kind.noun)}"
+    return f"{kept}, back to {reach.begins_at:%Y-%m-%d %H:%M} UTC" if reach.begins_at else kept
+
+
+def _volume_as_facts(one: VolumeReach) -> dict[str, Any]:
+    return {
+        "volume": one.timeline[1],
+        "region": one.place.region,
+        "account": one.place.account,
+        "snapshots": one.snapshots,
+        "newest": taken_at(one.newest).isoformat(),
+        "faded": one.faded,
+        "policy": one.policy if isinstance(one.policy, str) else None,
+        "kinds": {
+            reach.kind.name: {
+                "count": reach.count,
+                "periods": len(reach.members),
+                "from": reach.begins_at.isoformat() if reach.begins_at else None,
+            }
+            for reach in one.reaches
+        },
+    }
 
 
 def _policies(loaded: Loaded) -> dict[str, Policy]:

@@ -16,6 +16,7 @@ from snapback.core.trim.trim_plan import TrimPlan
 from snapback.report.page import Page, Row
 from snapback.report.picture import Lane, Mark
 from snapback.report.statuses import many
+from snapback.report.trims import stopped_in_words
 from snapback.status import Judged, Status, bare_finding
 
 _STANDINGS = {Standing.NO_LONGER: ("former", "no longer"), Standing.ORPHAN: ("gone", "gone")}
@@ -75,10 +76,9 @@ def page_of_trimming(plans: Sequence[TrimPlan], read_at: datetime) -> Page:
         ],
         rows=rows,
         notes=[
-            f"{plan.place}: the brake refuses all, since {one.deleted} of the {one.total} "
-            f"snapshots of {one.timeline[1]} would go"
+            f"{plan.place}: the brake keeps {stopped_in_words(one)}"
             for plan in plans
-            for one in plan.braked
+            for one in plan.stopped
         ],
     )
 
@@ -222,10 +222,9 @@ def _notes(status: Status) -> list[str]:
     if survey.excluded:
         notes.append(f"{many(survey.excluded, 'volume')} left out by the tag")
     notes += [
-        f"{plan.place}: the brake would refuse the next trim, since {one.deleted} of the "
-        f"{one.total} snapshots of {one.timeline[1]} would go"
+        f"{plan.place}: the brake would keep {stopped_in_words(one)}"
         for plan in status.trim_plans
-        for one in plan.braked
+        for one in plan.stopped
     ]
     return notes
 

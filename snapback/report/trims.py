@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snapback.core.trim.brake import Stopped
 from snapback.core.trim.trim_plan import TrimPlan
 from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
@@ -24,8 +25,23 @@ def trim_report(trimming: Trimming, dry_run: bool) -> Report:
         outcomes=trimming.outcomes,
         columns=COLUMNS,
         summary=[_summary(plan, trimming, gone, dry_run) for plan in trimming.plans],
-        facts={"kept": {str(plan.place): _kept(plan) for plan in trimming.plans}},
+        facts={
+            "kept": {str(plan.place): _kept(plan) for plan in trimming.plans},
+            "faded": {str(plan.place): _faded(plan) for plan in trimming.plans if plan.faded},
+        },
     )
+
+
+def stopped_in_words(stopped: Stopped) -> str:
+    """Return a timeline that the brake stops, and why, in a few words."""
+    return (
+        f"{stopped.timeline[1]} whole, since {stopped.lost} of its {stopped.days} days would lose "
+        "their last snapshot"
+    )
+
+
+def _faded(plan: TrimPlan) -> list[str]:
+    return sorted(volume for _, volume in plan.faded)
 
 
 def _kept(plan: TrimPlan) -> dict[str, int]:
@@ -41,4 +57,6 @@ def _summary(plan: TrimPlan, trimming: Trimming, gone: set[Word], dry_run: bool)
     text = f"{plan.place}: {deleted} {verb}"
     if plan.verdicts:
         text += f", {sum(kept.values())} of ours kept" + (f" ({reasons})" if kept else "")
+    if plan.faded:
+        text += f"; faded, since the volume is gone: {', '.join(_faded(plan))}"
     return text

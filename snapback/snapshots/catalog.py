@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from snapback.core.model import Place, Snapshot
 from snapback.core.model import tags as our_tags
 from snapback.core.replication.replication_plan import ReplicationPlan, View, plan_replication
-from snapback.core.trim.retention import Protection
-from snapback.ec2.snapshots import locked_snapshots, own_snapshots, used_by_images
+from snapback.ec2.snapshots import own_snapshots
 from snapback.run import Run, current
 
 if TYPE_CHECKING:
@@ -145,9 +144,3 @@ def verified_snapshots(run: Run, place: Place) -> list[Snapshot]:
 def all_snapshots(run: Run, place: Place) -> list[Snapshot]:
     """Answer every snapshot that the account owns at a place, ours or not."""
     return own_snapshots(run.conn(place), place)
-
-
-def protection_of(run: Run, place: Place) -> Protection:
-    """Answer which snapshots at a place AMIs use, and which are locked."""
-    conn = run.conn(place)
-    return Protection(in_use=used_by_images(conn), locked=locked_snapshots(conn))

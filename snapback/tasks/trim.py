@@ -10,6 +10,7 @@ from snapback.tasks import options
 from snapback.tasks.boundary import perform
 
 if TYPE_CHECKING:
+    from snapback.core.trim.brake import Brake
     from snapback.report.report import Report
     from snapback.report.screen import Screen
     from snapback.run import Run
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 @task(
     auto_shortflags=False,
+    iterable=["volume_id"],
     help={
         "region_name": options.REGION_NAME,
         "tag_name": "delete only snapshots with this tag (default: whatever their tags)",
         "tag_value": "delete only snapshots whose tag --tag-name has this value",
-        "max_delete": "the brake: most percent of a volume's snapshots to delete (default: 50)",
+        "max_delete": "the brake: the percent of a volume's days that may go (default: 50)",
+        "volume_id": "with --max-delete: release only this volume from the brake; repeatable",
+        "instance_id": "with --max-delete: release only the volumes of this instance",
         "executor": options.EXECUTOR,
         "html": "with a dry run, also write a page into this file that shows what would go",
         **options.COMMON,
@@ -36,6 +40,8 @@ def trim_snapshots(
     tag_name: str | None = None,
     tag_value: str | None = None,
     max_delete: str | None = None,
+    volume_id: list[str] | None = None,
+    instance_id: str | None = None,
     html: str | None = None,
     quiet: bool = False,
     verbose: bool = False,
@@ -45,10 +51,12 @@ def trim_snapshots(
     Delete old snapshots, logarithmically back in time; broken ones first.
 
     Only snapshots that snapback or django-fabfile made are judged, by the configured retention:
-    fab show_config says how far back it reaches.
+    fab show_config says how far back it reaches. The tag snapback:keep on an instance, a volume or
+    a snapshot stops the trimming of the volumes.
 
-    Exit codes: 0 all done; 1 something failed; 2 refused, by the brake too: nothing done; 3 broken
-    snapshots of ours were found; 4 something is left behind that needs a hand.
+    Exit codes: 0 all done; 1 something failed; 2 refused, by the brake too: nothing done; 3 the
+    brake or an unknown retention kept a volume whole, or broken snapshots of ours were found; 4
+    something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
@@ -68,7 +76,7 @@ def trim_snapshots(
             dry_run=dry,
             tag_name=tag_name,
             tag_value=tag_value,
-            max_delete=options.percent(max_delete, "--max-delete"),
+            brake=_brake(run, max_delete, volume_id or [], instance_id),
         )
         if html and trimming.plans:
             now = run.now(trimming.plans[0].place)
@@ -86,6 +94,32 @@ def trim_snapshots(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+    )
+
+
+def _brake(run: Run, max_delete: str | None, volumes: list[str], instance: str | None) -> Brake:
+    """Return the brake that the options describe.
+
+    :raises UsageError: they don't go together, or an id can't be one.
+    """
+    from snapback.core.trim.brake import Brake
+    from snapback.ec2 import instances as ec2_instances
+    from snapback.ec2 import volumes as ec2_volumes
+    from snapback.errors import UsageError
+
+    configured = run.settings.max_delete
+    percent = options.percent(max_delete, "--max-delete")
+    if not volumes and instance is None:
+        return Brake(percent=configured if percent is None else percent)
+    if percent is None:
+        raise UsageError(
+            "--volume-id and --instance-id release volumes from the brake: they need --max-delete"
+        )
+    return Brake(
+        percent=configured,
+        released_percent=percent,
+        volumes=frozenset(map(ec2_volumes.check_id, volumes)),
+        instance=ec2_instances.check_id(instance) if instance is not None else "",
     )
 
 

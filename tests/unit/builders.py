@@ -14,7 +14,8 @@ from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
 from snapback.core.status.health import Limits
 from snapback.core.status.survey import Seen, survey
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy, Protection, Verdict
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Protection, Verdict
 from snapback.errors import SnapbackError
 from snapback.status import Status, judge_all
 

@@ -29,18 +29,21 @@ RESTORED = "snapback:restored"
 LENT = "snapback:lent"
 PARTIAL = "snapback:partial"
 PIN = "preserve_snapshot"
+KEEP = "snapback:keep"
 
 MOST_TAGS = 50
 FREE_FOR_OURS = 8
 LONGEST_VALUE = 256
 
+# Other tools may copy these from a volume to snapshots of theirs.
+_WRITTEN_BY_PEOPLE = (KEEP, "snapback:exclude")
 _NEVER_CLONED = ("aws:", "dlm:", OURS)
 _MANAGED_BY_OTHERS = ("aws:dlm:", "dlm:", "aws:backup:")
 
 
 def is_ours(tags: Iterable[str]) -> bool:
     """Tell whether one of these tag keys is one that only snapback writes."""
-    return any(key.startswith(OURS) for key in tags)
+    return any(key.startswith(OURS) and key not in _WRITTEN_BY_PEOPLE for key in tags)
 
 
 def manager_of(tags: Iterable[str]) -> str:

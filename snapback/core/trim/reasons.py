@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 
-from snapback.core.model.tags import PIN
+from snapback.core.model.tags import KEEP, PIN
 
 
 class TrimReason(Enum):
     """Why a snapshot is kept or goes. The value is what reports count it by."""
 
     PINNED = f"tag {PIN}"
+    KEPT = f"tag {KEEP}"
+    HOME_UNREAD = "home can't be read"
     PENDING = "pending"
     IN_USE = "in use"
     LOCKED = "locked"
@@ -30,8 +32,9 @@ class TrimReason(Enum):
     MONTH = "month"
     QUARTER = "quarter"
     YEAR = "year"
+    STOPPED = "stopped by the brake"
     SET = "set"
 
     SURPASSED = "its period keeps another"
-    TOO_OLD = "older than all that is kept"
+    TOO_OLD = "older than every period that keeps one"
     DOUBLE = "the same as another"

@@ -1,58 +1,31 @@
 """The trim logic: which snapshots to keep, which to delete, and why. Pure: it is given the time.
 
 A timeline is the history of one volume: the completed snapshots with its record. Looking back from
-the timeline's newest snapshot, the last N calendar hours, days, weeks, months, quarters and years
-keep one snapshot each: the one with the best consistency, and of those the oldest. All in UTC;
+the timeline's newest snapshot, the last N hours, days, weeks, months, quarters and years that have
+a snapshot keep one each: the one with the best consistency, and of those the oldest. All in UTC;
 weeks start on Sunday. What is kept for one volume keeps the whole set it belongs to.
+
+Periods without a snapshot don't count. So an outage thins nothing, neither while it lasts nor
+when it ends: one new snapshot pushes out at most one period of each kind.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from snapback.core.model import Snapshot, Timeline, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import GOOD, is_corrupt, verdict_of
-from snapback.core.trim.periods import KINDS, Kind
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.reach import Reach, earliest_period, reach_of
 from snapback.core.trim.reasons import TrimReason
 
 SetKey = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """How many periods of each kind keep a snapshot; 0 switches a kind off.
-
-    A policy of zeros deletes nothing. Raising a count of any other can only keep more.
-
-    :ivar fade_after_days: a timeline without a new snapshot for so many days is looked back on
-        from now, so that it thins out; ``None``: never.
-    """
-
-    hourly: int = 24
-    daily: int = 7
-    weekly: int = 4
-    monthly: int = 12
-    quarterly: int = 4
-    yearly: int = 10
-    fade_after_days: float | None = None
-
-    def counts(self) -> list[tuple[Kind, int]]:
-        """Answer the kinds that are switched on with their counts, finest first."""
-        counted = [(kind, getattr(self, kind.name)) for kind in KINDS]
-        return [(kind, count) for kind, count in counted if count > 0]
-
-    def reach(self, back_from: datetime) -> list[tuple[Kind, int, datetime]]:
-        """Answer how far each kind reaches back: (kind, count, start of its first period)."""
-        return [
-            (kind, count, kind.start_of(kind.number_of(back_from) - count + 1))
-            for kind, count in self.counts()
-        ]
 
 
 @dataclass(frozen=True)
@@ -69,18 +42,38 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Protection:
-    """What is known about snapshots beyond themselves, and keeps them.
+    """What is known about snapshots beyond themselves.
 
     :ivar in_use: snapshot id -> the AMI that uses it.
     :ivar locked: the ids of locked snapshots.
     :ivar in_flight: snapshot id -> what it is to a transfer into another region, in words.
     :ivar spared: snapshot id -> why the caller doesn't want it deleted, in words.
+    :ivar kept: timeline -> the resource whose tag ``snapback:keep`` stops its trimming.
+    :ivar unread_homes: home region -> why its tags can't be read, in words.
+    :ivar gone: the timelines whose volume EC2 says is gone. Only these may fade.
     """
 
     in_use: Mapping[str, str] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     in_flight: Mapping[str, str] = field(default_factory=dict)
     spared: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[Timeline, str] = field(default_factory=dict)
+    unread_homes: Mapping[str, str] = field(default_factory=dict)
+    gone: frozenset[Timeline] = frozenset()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What becomes of the snapshots of one place.
+
+    :ivar verdicts: one for each snapshot of ours, oldest first.
+    :ivar timelines: the snapshots that count in each timeline, oldest first.
+    :ivar faded: the timelines that were counted back from now.
+    """
+
+    verdicts: list[Verdict]
+    timelines: dict[Timeline, list[Snapshot]]
+    faded: frozenset[Timeline]
 
 
 def plan(
@@ -99,7 +92,7 @@ def plan(
     :param now: aware UTC.
     :returns: a verdict for each snapshot that is ours, oldest first.
     """
-    return judge(snapshots, policy_of, now, protection or Protection())[0]
+    return judge(snapshots, policy_of, now, protection or Protection()).verdicts
 
 
 def judge(
@@ -107,19 +100,34 @@ def judge(
     policy_of: Callable[[Snapshot], Policy | str],
     now: datetime,
     protection: Protection,
-) -> tuple[list[Verdict], dict[Timeline, list[Snapshot]]]:
-    """Answer what :func:`plan` answers, and the timelines."""
+    stopped: Collection[Timeline] = (),
+) -> Judgement:
+    """Return the verdicts of :func:`plan`, and what they were found by.
+
+    :param stopped: the timelines that the brake keeps whole.
+    """
+    snapshots = list(snapshots)
     ours = _oldest_first(s for s in snapshots if s.state != "error")
+    protection = replace(protection, kept={**kept_by_snapshots(snapshots), **protection.kept})
     reasons: dict[str, list[Reason[TrimReason]]] = defaultdict(list)
     losers: dict[str, Reason[TrimReason]] = {}
 
     for snapshot in ours:
         reasons[snapshot.snapshot_id] += protections(snapshot, now, protection)
     found = _timelines(ours, now)
-    for timeline in found.values():
-        kept, lost = _thin(timeline, policy_of(newest_of(timeline)), now)
+    faded = set()
+    for timeline, members in found.items():
+        policy = policy_of(newest_of(members))
+        fades = timeline in protection.gone and is_idle(members, policy, now)
+        kept, lost = _thin(members, policy, now if fades else None)
+        if fades:
+            faded.add(timeline)
         for snapshot_id, why in kept.items():
             reasons[snapshot_id] += why
+        if timeline in stopped:
+            brake = Reason(TrimReason.STOPPED, "stopped by the brake")
+            for snapshot in members:
+                reasons[snapshot.snapshot_id] = reasons[snapshot.snapshot_id] or [brake]
         losers |= lost
     losers |= _keep_sets_whole(ours, reasons)
 
@@ -129,11 +137,32 @@ def judge(
         else Verdict(snapshot, False, (losers[snapshot.snapshot_id],))
         for snapshot in ours
     ]
-    return verdicts, found
+    return Judgement(verdicts, found, frozenset(faded))
+
+
+def idle_timelines(
+    snapshots: Iterable[Snapshot], policy_of: Callable[[Snapshot], Policy | str], now: datetime
+) -> list[Timeline]:
+    """Return the timelines that fade if their volume is gone."""
+    return [
+        timeline
+        for timeline, members in timelines(snapshots, now).items()
+        if is_idle(members, policy_of(newest_of(members)), now)
+    ]
+
+
+def is_idle(timeline: Sequence[Snapshot], policy: Policy | str, now: datetime) -> bool:
+    """Tell whether a timeline has had no snapshot for as long as its policy says of fading.
+
+    :param timeline: oldest first.
+    """
+    if isinstance(policy, str) or policy.fade_after_days is None:
+        return False
+    return now - record_of(timeline[-1]).taken_at > timedelta(days=policy.fade_after_days)
 
 
 def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, list[Snapshot]]:
-    """Answer the timelines: (region, volume) -> its snapshots that count, oldest first.
+    """Return the timelines: (region, volume) -> its snapshots that count, oldest first.
 
     Completed ones with a record count; those dated in the future and those that DLM or AWS Backup
     manages don't.
@@ -154,37 +183,63 @@ def _timelines(oldest_first: Iterable[Snapshot], now: datetime) -> dict[Timeline
     return dict(found)
 
 
+def kept_by_snapshots(snapshots: Iterable[Snapshot]) -> dict[Timeline, str]:
+    """Return the timelines that the tag of one of their snapshots keeps: timeline -> its id."""
+    return {
+        snapshot.record.timeline: snapshot.snapshot_id
+        for snapshot in snapshots
+        if snapshot.record and our_tags.KEEP in snapshot.tags
+    }
+
+
 def protections(
     snapshot: Snapshot, now: datetime, protection: Protection
 ) -> list[Reason[TrimReason]]:
-    """Answer why a snapshot must not be deleted, whatever the policy says."""
-    reasons = []
+    """Return why a snapshot must not be deleted, whatever the policy says."""
+    return [
+        *_kept_by_wish(snapshot, protection),
+        *_kept_by_state(snapshot, now, protection),
+    ]
+
+
+def _kept_by_wish(snapshot: Snapshot, protection: Protection) -> Iterator[Reason[TrimReason]]:
+    region, _ = timeline = record_of(snapshot).timeline
     if our_tags.PIN in snapshot.tags:
-        reasons.append(Reason(TrimReason.PINNED, f"tag {our_tags.PIN}"))
-    if snapshot.state != "completed":
-        reasons.append(Reason(TrimReason.PENDING, snapshot.state))
-    if ami := protection.in_use.get(snapshot.snapshot_id):
-        reasons.append(Reason(TrimReason.IN_USE, f"in use by {ami}"))
-    if snapshot.snapshot_id in protection.locked:
-        reasons.append(Reason(TrimReason.LOCKED, "locked"))
-    if snapshot.storage_tier == "archive":
-        reasons.append(Reason(TrimReason.ARCHIVED, "archived"))
-    if manager := our_tags.manager_of(snapshot.tags):
-        text = f"managed by another service (tag {manager})"
-        reasons.append(Reason(TrimReason.MANAGED, text))
-    if record_of(snapshot).taken_at > now:
-        reasons.append(Reason(TrimReason.FUTURE, "dated in the future"))
-    if part := protection.in_flight.get(snapshot.snapshot_id):
-        reasons.append(Reason(TrimReason.IN_FLIGHT, part))
+        yield Reason(TrimReason.PINNED, f"tag {our_tags.PIN}")
+    if resource := protection.kept.get(timeline):
+        yield Reason(TrimReason.KEPT, f"tag {our_tags.KEEP} on {resource}")
+    if region in protection.unread_homes:
+        yield Reason(TrimReason.HOME_UNREAD, f"its home {region} can't be read")
     if why := protection.spared.get(snapshot.snapshot_id):
-        reasons.append(Reason(TrimReason.NOT_SELECTED, why))
-    return reasons
+        yield Reason(TrimReason.NOT_SELECTED, why)
+
+
+def _kept_by_state(
+    snapshot: Snapshot, now: datetime, protection: Protection
+) -> Iterator[Reason[TrimReason]]:
+    if snapshot.state != "completed":
+        yield Reason(TrimReason.PENDING, snapshot.state)
+    if ami := protection.in_use.get(snapshot.snapshot_id):
+        yield Reason(TrimReason.IN_USE, f"in use by {ami}")
+    if snapshot.snapshot_id in protection.locked:
+        yield Reason(TrimReason.LOCKED, "locked")
+    if snapshot.storage_tier == "archive":
+        yield Reason(TrimReason.ARCHIVED, "archived")
+    if manager := our_tags.manager_of(snapshot.tags):
+        yield Reason(TrimReason.MANAGED, f"managed by another service (tag {manager})")
+    if record_of(snapshot).taken_at > now:
+        yield Reason(TrimReason.FUTURE, "dated in the future")
+    if part := protection.in_flight.get(snapshot.snapshot_id):
+        yield Reason(TrimReason.IN_FLIGHT, part)
 
 
 def _thin(
-    timeline: Sequence[Snapshot], policy: Policy | str, now: datetime
+    timeline: Sequence[Snapshot], policy: Policy | str, back_from: datetime | None
 ) -> tuple[dict[str, list[Reason[TrimReason]]], dict[str, Reason[TrimReason]]]:
-    """Answer of one timeline why those kept are kept, and why each of the others isn't."""
+    """Return of one timeline why those kept are kept, and why each of the others isn't.
+
+    :param back_from: as for :func:`~snapback.core.trim.reach.reach_of`.
+    """
     if isinstance(policy, str):
         unknown = Reason(TrimReason.NO_POLICY, policy)
         return {snapshot.snapshot_id: [unknown] for snapshot in timeline}, {}
@@ -198,26 +253,30 @@ def _thin(
     kept[newest.snapshot_id].append(Reason(TrimReason.NEWEST, "newest"))
     for snapshot_id, why in _kept_for_verdicts(timeline, newest).items():
         kept[snapshot_id].append(why)
-    reach = policy.reach(_counted_from(newest, policy, now))
-    taken = [record_of(snapshot).taken_at for snapshot in timeline]
-    for kind, _, first in reach:
-        begin = bisect_left(taken, first)
-        numbers = [kind.number_of(taken_at) for taken_at in taken[begin:]]
-        inside = list(zip(numbers, timeline[begin:], strict=True))
-        best = _best_of_each_period(inside)
-        for number, snapshot in best.items():
-            kept[snapshot.snapshot_id].append(kind.period(number))
-        for number, snapshot in inside:
-            if snapshot.snapshot_id not in lost and snapshot is not best[number]:
-                lost[snapshot.snapshot_id] = Reason(
-                    TrimReason.SURPASSED,
-                    f"{kind.period(number)} keeps {best[number].snapshot_id}",
-                )
-    ends = min(first for _, _, first in reach)
-    too_old = Reason(TrimReason.TOO_OLD, f"older than all that is kept, from {ends:%Y-%m-%d}")
+    reaches = reach_of(timeline, policy, back_from)
+    for reach in reaches:
+        for number, members in reach.members.items():
+            best = max(members, key=_quality)
+            kept[best.snapshot_id].append(reach.kind.period(number))
+            for snapshot in members:
+                if snapshot.snapshot_id not in lost and snapshot is not best:
+                    lost[snapshot.snapshot_id] = Reason(
+                        TrimReason.SURPASSED,
+                        f"{reach.kind.period(number)} keeps {best.snapshot_id}",
+                    )
+    too_old = _too_old(reaches, faded=back_from is not None)
     for snapshot in timeline:
         lost.setdefault(snapshot.snapshot_id, too_old)
     return kept, lost
+
+
+def _too_old(reaches: Sequence[Reach], *, faded: bool) -> Reason[TrimReason]:
+    """Return why a snapshot goes that lies in none of the periods that keep one."""
+    earliest = earliest_period(reaches)
+    text = f"older than {earliest}, the earliest period that keeps one"
+    if faded:
+        text = f"faded: {text}" if earliest else "faded: no period back from now has a snapshot"
+    return Reason(TrimReason.TOO_OLD, text)
 
 
 def _kept_for_verdicts(
@@ -270,26 +329,6 @@ def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
     newest_at = record_of(timeline[-1]).taken_at
     begin = bisect_left(timeline, newest_at, key=lambda snapshot: record_of(snapshot).taken_at)
     return max(timeline[begin:], key=_quality)
-
-
-def _counted_from(newest: Snapshot, policy: Policy, now: datetime) -> datetime:
-    """Answer the instant from which periods are counted back."""
-    taken_at = record_of(newest).taken_at
-    if policy.fade_after_days is None:
-        return taken_at
-    return now if now - taken_at > timedelta(days=policy.fade_after_days) else taken_at
-
-
-def _best_of_each_period(inside: Iterable[tuple[int, Snapshot]]) -> dict[int, Snapshot]:
-    """Answer the snapshot that each period keeps: not a corrupt one, the best, then the oldest.
-
-    :param inside: (number of its period, snapshot), oldest first.
-    """
-    best: dict[int, Snapshot] = {}
-    for number, snapshot in inside:
-        if number not in best or _quality(snapshot) > _quality(best[number]):
-            best[number] = snapshot
-    return best
 
 
 def _keep_sets_whole(

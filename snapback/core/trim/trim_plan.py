@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from snapback.core.model import Place, Snapshot, Timeline, taken_at
+from snapback.core.model import Place, Snapshot, Timeline, record_of, taken_at
 from snapback.core.model import tags as our_tags
+from snapback.core.model.reasons import Reason
 from snapback.core.model.times import age
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy, Protection, Verdict
-
-SMALLEST_BRAKED = 10
+from snapback.core.trim.brake import Brake, Stopped, stopped_timelines
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.reasons import TrimReason
+from snapback.core.trim.retention import Protection, Verdict
 
 
 @dataclass(frozen=True)
@@ -30,36 +32,48 @@ class Broken:
     reason: str
 
 
-@dataclass(frozen=True)
-class Braked:
-    """A timeline of which suspiciously much would go."""
-
-    timeline: Timeline
-    total: int
-    deleted: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrimPlan:
     """What trimming will do at one place.
 
     :ivar verdicts: one for each snapshot of ours, oldest first.
-    :ivar braked: the timelines for which the whole trimming is refused.
+    :ivar timelines: the timelines there.
+    :ivar instances: the instances that the newest snapshots of these name.
+    :ivar stopped: the timelines that the brake keeps whole.
+    :ivar faded: the timelines that thin out by the calendar, since their volume is gone.
+    :ivar unread_homes: home region -> why its volumes' timelines are kept whole, in words.
     """
 
     place: Place
     broken: tuple[Broken, ...]
     verdicts: tuple[Verdict, ...]
-    braked: tuple[Braked, ...] = ()
+    timelines: frozenset[Timeline] = frozenset()
+    instances: frozenset[str] = frozenset()
+    stopped: tuple[Stopped, ...] = ()
+    faded: frozenset[Timeline] = frozenset()
+    unread_homes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def deletions(self) -> list[Verdict]:
         """The verdicts by which a snapshot goes."""
         return [verdict for verdict in self.verdicts if not verdict.keep]
 
+    @property
+    def deletes_nothing(self) -> bool:
+        """Whether no snapshot goes, neither an old one nor a broken one of ours."""
+        return not self.deletions and not any(broken.ours for broken in self.broken)
+
     def kept_by_reason(self) -> Counter[str]:
         """How many are kept for which kind of reason, the first of each one's reasons."""
         return Counter(str(v.reasons[0].kind.value) for v in self.verdicts if v.keep)
+
+    def kept_whole(self) -> TrimPlan:
+        """Return the plan by which nothing at all goes, since the brake stops the whole run."""
+        stopped = Reason(TrimReason.STOPPED, "stopped by the brake")
+        verdicts = tuple(
+            v if v.keep else Verdict(v.snapshot, True, (stopped,)) for v in self.verdicts
+        )
+        return replace(self, broken=(), verdicts=verdicts)
 
 
 def plan_trim(
@@ -68,35 +82,39 @@ def plan_trim(
     policy_of: Callable[[Snapshot], Policy | str],
     now: datetime,
     protection: Protection,
-    max_delete: int,
+    brake: Brake,
     selected: Callable[[Snapshot], bool] = lambda _: True,
 ) -> TrimPlan:
     """Decide what trimming deletes at a place.
 
+    The brake judges the plan with sets whole and protections in. What it stops is kept whole, and
+    the sets are completed anew.
+
     :param snapshots: all that the account owns there, ours or not.
-    :param max_delete: percent of a timeline of over 10 that may go.
     :param selected: whether a snapshot may be deleted, as far as the caller narrowed it.
     """
     spared = {s.snapshot_id: "not selected" for s in snapshots if s.record and not selected(s)}
-    verdicts, timelines = retention.judge(
-        snapshots, policy_of, now, replace(protection, spared=spared)
-    )
-    going = {verdict.snapshot.snapshot_id for verdict in verdicts if not verdict.keep}
-    braked = []
-    for timeline, members in timelines.items():
-        deleted = sum(snapshot.snapshot_id in going for snapshot in members)
-        if len(members) > SMALLEST_BRAKED and deleted * 100 > max_delete * len(members):
-            braked.append(Braked(timeline, len(members), deleted))
+    protection = replace(protection, spared=spared)
+    judgement = retention.judge(snapshots, policy_of, now, protection)
+    stopped = stopped_timelines(brake, judgement, snapshots)
+    if stopped:
+        names = {one.timeline for one in stopped}
+        judgement = retention.judge(snapshots, policy_of, now, protection, names)
+    newest = map(retention.newest_of, judgement.timelines.values())
     return TrimPlan(
         place=place,
         broken=tuple(plan_broken(snapshots, now)),
-        verdicts=tuple(verdicts),
-        braked=tuple(braked),
+        verdicts=tuple(judgement.verdicts),
+        timelines=frozenset(judgement.timelines),
+        instances=frozenset(record_of(snapshot).instance for snapshot in newest),
+        stopped=tuple(stopped),
+        faded=judgement.faded,
+        unread_homes=protection.unread_homes,
     )
 
 
 def plan_broken(snapshots: Iterable[Snapshot], now: datetime) -> list[Broken]:
-    """Answer the broken snapshots, oldest first, with what is known of each."""
+    """Return the broken snapshots, oldest first, with what is known of each."""
     broken = []
     last_good: dict[str, datetime] = {}
     for snapshot in snapshots:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from snapback.config import HostSettings, Settings, find, load
-from snapback.core.trim.retention import Policy
+from snapback.core.trim.policy import Policy
 from snapback.errors import ConfigError
 from snapback.report.configuration import reach_in_words
 from tests.unit.builders import NOTHING, at

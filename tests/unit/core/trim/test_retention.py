@@ -11,7 +11,8 @@ import pytest
 
 from snapback.core.model import Consistency, Place, Snapshot
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy, Protection
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Protection
 from tests.unit.builders import at, judged, kept, kept_instants, policy, snapshot, words
 
 # Each kind of period.

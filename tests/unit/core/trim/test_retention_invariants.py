@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from snapback.core.model import Consistency, Place, Record, Snapshot
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy, Protection, Verdict
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Protection, Verdict
 from tests.unit.builders import REGION, at, policy, vol, words
 
 KINDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")

@@ -18,7 +18,7 @@ import pytest
 
 from snapback.core.model import Consistency, Snapshot
 from snapback.core.trim import retention
-from snapback.core.trim.retention import Policy
+from snapback.core.trim.policy import Policy
 from tests.unit.builders import at, policy, snapshot
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)

@@ -9,7 +9,8 @@ import pytest
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.times import age
-from snapback.core.trim.retention import Policy, Protection
+from snapback.core.trim.policy import Policy
+from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
 from tests.unit.builders import REGION, at, policy, snapshot, vol
 
