@@ -13,7 +13,17 @@ from snapback.core.model import Consistency, Place, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.policy import Policy
 from snapback.core.trim.retention import Protection
-from tests.unit.builders import at, judged, kept, kept_instants, policy, snapshot, words
+from tests.unit.builders import (
+    REGION,
+    at,
+    judged,
+    kept,
+    kept_instants,
+    policy,
+    snapshot,
+    vol,
+    words,
+)
 
 # Each kind of period.
 
@@ -29,9 +39,21 @@ from tests.unit.builders import at, judged, kept, kept_instants, policy, snapsho
         ),
         pytest.param(
             {"hourly": 3},
+            ["2026-11-23T21:10", "2026-11-23T22:10", "2026-11-23T23:10", "2026-11-24T01:10"],
             ["2026-11-23T22:10", "2026-11-23T23:10", "2026-11-24T01:10"],
-            ["2026-11-23T23:10", "2026-11-24T01:10"],
-            id="an hour without a snapshot counts as one of the hours",
+            id="an hour without a snapshot doesn't count",
+        ),
+        pytest.param(
+            {"hourly": 24},
+            ["2026-11-20T01:00", "2026-11-21T01:00", "2026-11-22T01:00", "2026-11-24T01:00"],
+            ["2026-11-21T01:00", "2026-11-22T01:00", "2026-11-24T01:00"],
+            id="24 hours count within the newest three days that have one",
+        ),
+        pytest.param(
+            {"hourly": 25},
+            [f"2026-11-{day}T01:00" for day in (18, 19, 20, 22, 24)],
+            [f"2026-11-{day}T01:00" for day in (19, 20, 22, 24)],
+            id="25 hours within the newest four",
         ),
         pytest.param(
             {"daily": 2},
@@ -115,10 +137,23 @@ from tests.unit.builders import at, judged, kept, kept_instants, policy, snapsho
             id="a year starts on the first of January",
         ),
         pytest.param(
-            {"yearly": 3},
+            {"yearly": 2},
             ["2023-06-01T00:00", "2024-02-29T00:00", "2024-12-31T00:00", "2026-06-01T00:00"],
             ["2024-02-29T00:00", "2026-06-01T00:00"],
-            id="a year without a snapshot counts as one of the years",
+            id="a year without a snapshot doesn't count",
+        ),
+        pytest.param(
+            {"daily": 3},
+            # Tuesday to Thursday, nothing from Friday to Sunday, Monday.
+            ["2026-11-17T03:00", "2026-11-18T03:00", "2026-11-19T03:00", "2026-11-23T03:00"],
+            ["2026-11-18T03:00", "2026-11-19T03:00", "2026-11-23T03:00"],
+            id="one snapshot after an outage pushes out one day",
+        ),
+        pytest.param(
+            {"monthly": 2, "weekly": 1},
+            ["2026-03-02T03:00", "2026-03-30T03:00", "2026-07-05T03:00", "2026-11-24T03:00"],
+            ["2026-07-05T03:00", "2026-11-24T03:00"],
+            id="months without a snapshot don't count",
         ),
         pytest.param(
             {"daily": 2, "monthly": 2},
@@ -158,20 +193,6 @@ def test_the_default_policy() -> None:
     assert Policy() == Policy(
         hourly=24, daily=7, weekly=4, monthly=12, quarterly=4, yearly=10, fade_after_days=None
     )
-
-
-def test_what_each_count_reaches_back_to() -> None:
-    reach = [
-        (kind.noun, count, first) for kind, count, first in Policy().reach(at("2026-11-24T03:30"))
-    ]
-    assert reach == [
-        ("hour", 24, at("2026-11-23T04:00")),
-        ("day", 7, at("2026-11-18T00:00")),
-        ("week", 4, at("2026-11-01T00:00")),
-        ("month", 12, at("2025-12-01T00:00")),
-        ("quarter", 4, at("2026-01-01T00:00")),
-        ("year", 10, at("2017-01-01T00:00")),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -334,6 +355,8 @@ def test_copies_of_one_volume_with_arbitrary_volume_ids_are_one_timeline() -> No
 
 # Fading.
 
+GONE = Protection(gone=frozenset({(REGION, vol("a"))}))
+
 
 @pytest.mark.parametrize(
     ("now", "expected"),
@@ -344,17 +367,60 @@ def test_copies_of_one_volume_with_arbitrary_volume_ids_are_one_timeline() -> No
         pytest.param("2036-12-04T03:00", ["24"], id="the newest stays for ever"),
     ],
 )
-def test_a_timeline_fades_when_nothing_new_comes(now: str, expected: list[str]) -> None:
+def test_a_timeline_fades_when_its_volume_is_gone_and_nothing_new_comes(
+    now: str, expected: list[str]
+) -> None:
     snapshots = [snapshot(f"2026-11-{day}T03:00", name=day) for day in ("22", "23", "24")]
-    assert kept(snapshots, policy(daily=3, fade_after_days=10), now=now) == expected
+    by = policy(daily=3, fade_after_days=10)
+    assert kept(snapshots, by, now=now, protection=GONE) == expected
+    assert kept(snapshots, by, now=now) == ["22", "23", "24"]
+    assert retention.idle_timelines(snapshots, lambda _: by, at(now)) == (
+        [(REGION, vol("a"))] if len(expected) == 1 else []
+    )
 
 
 def test_a_fading_timeline_thins_out_step_by_step() -> None:
     snapshots = [snapshot(f"2026-11-{day}T03:00", name=day) for day in ("22", "23", "24")]
     by = policy(daily=4, fade_after_days=0.5)
-    assert kept(snapshots, by, now="2026-11-25T03:00") == ["22", "23", "24"]
-    assert kept(snapshots, by, now="2026-11-26T03:00") == ["23", "24"]
-    assert kept(snapshots, by, now="2026-11-27T03:00") == ["24"]
+    assert kept(snapshots, by, "2026-11-25T03:00", GONE) == ["22", "23", "24"]
+    assert kept(snapshots, by, "2026-11-26T03:00", GONE) == ["23", "24"]
+    assert kept(snapshots, by, "2026-11-27T03:00", GONE) == ["24"]
+
+
+def test_the_reasons_say_that_a_timeline_has_faded() -> None:
+    snapshots = [snapshot(f"2026-11-{day}T03:00", name=day) for day in ("22", "23", "24")]
+    by = policy(daily=3, fade_after_days=0.5)
+    found = judged(snapshots, by, "2026-11-26T03:00", GONE)
+    assert words(found["22"]) == (
+        "faded: older than day 2026-11-24, the earliest period that keeps one",
+    )
+    found = judged(snapshots, by, "2026-12-26T03:00", GONE)
+    assert words(found["22"]) == ("faded: no period back from now has a snapshot",)
+
+
+# The stop switch.
+
+
+@pytest.mark.parametrize("state", ["completed", "pending", "error"])
+def test_the_tag_of_one_snapshot_keeps_its_timeline(state: str) -> None:
+    tagged = snapshot("2026-11-20", name="tagged", state=state, tags={"snapback:keep": ""})
+    others = [snapshot(f"2026-11-{day}", name=day) for day in ("21", "22", "23")]
+    another = [snapshot(f"2026-11-{day}", name=f"b-{day}", volume="b") for day in ("21", "22")]
+    found = judged([tagged, *others, *another], policy(daily=1))
+    assert [name for name, verdict in found.items() if not verdict.keep] == ["b-21"]
+    assert words(found["21"]) == ("tag snapback:keep on tagged",)
+
+
+def test_what_keeps_a_timeline_is_its_reason() -> None:
+    snapshots = [snapshot("2026-11-01", name="old"), snapshot("2026-11-24", name="new")]
+    by_tag = Protection(kept={(REGION, vol("a")): "i-1"})
+    by_home = Protection(unread_homes={REGION: "no"})
+    for protection, reason in (
+        (by_tag, "tag snapback:keep on i-1"),
+        (by_home, "its home us-east-1 can't be read"),
+    ):
+        verdicts = judged(snapshots, policy(daily=1), protection=protection)
+        assert (verdicts["old"].keep, words(verdicts["old"])) == (True, (reason,))
 
 
 # Sets.
@@ -631,11 +697,19 @@ def test_the_reason_to_go_names_the_one_that_stays_instead() -> None:
 
 
 def test_the_reason_to_go_of_one_too_old_names_the_end() -> None:
-    snapshots = [snapshot("2026-10-20", name="old"), snapshot("2026-11-24", name="newest")]
+    snapshots = [
+        snapshot(taken, name=name)
+        for taken, name in (
+            ("2026-10-14", "old"),
+            ("2026-10-20", "week"),
+            ("2026-11-23", "day"),
+            ("2026-11-24", "newest"),
+        )
+    ]
     verdict = judged(snapshots, policy(daily=2, weekly=2))["old"]
     assert (verdict.keep, words(verdict)) == (
         False,
-        ("older than all that is kept, from 2026-11-15",),
+        ("older than week of 2026-10-18, the earliest period that keeps one",),
     )
 
 

@@ -89,6 +89,9 @@ fading_policies = st.builds(
     Policy, **dict.fromkeys(KINDS, counts), fade_after_days=st.sampled_from([None, 0, 1, 40, 400])
 )
 any_policies = st.one_of(fading_policies, fading_policies, st.just(policy()), st.just("no policy"))
+gaps = st.sampled_from(
+    [timedelta(minutes=20), *(timedelta(hours=h) for h in (1, 5, 24, 72, 240, 24 * 40, 24 * 500))]
+)
 nows = st.one_of(st.just(MUCH_LATER), instants)
 
 
@@ -141,6 +144,7 @@ def world_of(taken: Sequence[Shot]) -> World:
         protection=Protection(
             in_use={name: "ami-1" for name, quirk in quirk_of.items() if quirk == "in use"},
             locked=frozenset(name for name, quirk in quirk_of.items() if quirk == "locked"),
+            gone=frozenset({(REGION, vol("a")), (REGION, vol("b"))}),
         ),
         quirk_of=quirk_of,
     )
@@ -327,6 +331,93 @@ def test_what_fades_keeps_no_more_than_what_does_not(
 ) -> None:
     steady = replace(by, fade_after_days=None)
     assert kept(world.plan(by, now)) <= kept(world.plan(steady, now))
+
+
+@given(
+    st.lists(plain_shots, min_size=1, max_size=14),
+    st.lists(gaps, max_size=14),
+    policies,
+    st.sampled_from(Consistency),
+    gaps,
+)
+def test_one_new_snapshot_displaces_one_period_of_each_kind_whatever_the_gap(
+    taken: list[Shot], apart: list[timedelta], by: Policy, quality: Consistency, gap: timedelta
+) -> None:
+    assume(by.counts())
+    at_last = BORDERS[0]
+    spread = []
+    for shot, step in zip(taken, [*apart, *[timedelta(hours=5)] * 14], strict=False):
+        at_last += step
+        spread.append(replace(shot, taken_at=at_last))
+    before = world_of(spread)
+    before = before.without(before.plan(by, MUCH_LATER))
+    newest = snapshot_of(Shot(at_last + gap, "a", quality, False, ()), "a", "", number=98)
+    after = replace(
+        before,
+        snapshots=(*before.snapshots, newest),
+        quirk_of={**before.quirk_of, newest.snapshot_id: ""},
+    )
+    lost = [verdict.snapshot for verdict in after.plan(by, MUCH_LATER) if not verdict.keep]
+    day_and_longer = [kind for kind in KINDS if kind != "hourly" and getattr(by, kind)]
+    former_newest = 1
+    hours = _hours_that_may_leave(before, newest, by)
+    event(f"lost: {min(len(lost), 5)}")
+    assert len([s for s in lost if s.snapshot_id not in hours]) <= (
+        len(day_and_longer) + former_newest
+    )
+
+
+set_shots = st.builds(
+    Shot,
+    instants,
+    st.sampled_from(["a", "ab", "abc", "bc"]),
+    st.sampled_from(Consistency),
+    st.just(True),
+    ordinary,
+)
+
+
+@given(
+    st.lists(set_shots, min_size=1, max_size=14),
+    policies,
+    st.sampled_from(["a", "ab", "bc"]),
+    st.sampled_from(Consistency),
+    gaps,
+)
+def test_one_new_set_displaces_one_period_of_each_kind_of_each_of_its_volumes(
+    taken: list[Shot], by: Policy, volumes: str, quality: Consistency, gap: timedelta
+) -> None:
+    by = replace(by, hourly=0)
+    assume(by.counts())
+    before = world_of(taken)
+    before = before.without(before.plan(by, MUCH_LATER))
+    at_last = max(snapshot.started_at for snapshot in before.snapshots) + gap
+    shot = Shot(at_last, volumes, quality, True, ())
+    new = [snapshot_of(shot, letter, "", 98) for letter in volumes]
+    after = replace(
+        before,
+        snapshots=(*before.snapshots, *new),
+        quirk_of={**before.quirk_of, **dict.fromkeys((s.snapshot_id for s in new), "")},
+    )
+    lost = {v.snapshot.set_id for v in after.plan(by, MUCH_LATER) if not v.keep}
+    event(f"lost sets: {min(len(lost), 5)}")
+    assert len(lost) <= len(volumes) * (len(by.counts()) + 1)
+
+
+def _hours_that_may_leave(before: World, newest: Snapshot, by: Policy) -> set[str]:
+    """Answer those of the one hour that a new one displaces, and of the day that it pushes out."""
+    if not by.hourly:
+        return set()
+    everything = [*before.snapshots, newest]
+    days = sorted({s.started_at.date() for s in everything})[-by.days_of_hours - 1 :]
+    hours = sorted({s.started_at.replace(minute=0, second=0) for s in before.snapshots})
+    leaving = set(hours[-by.hourly :][:1]) | {newest.started_at.replace(minute=0, second=0)}
+    pushed_out = days[0] if len(days) > by.days_of_hours else None
+    return {
+        s.snapshot_id
+        for s in before.snapshots
+        if s.started_at.replace(minute=0, second=0) in leaving or s.started_at.date() == pushed_out
+    }
 
 
 @given(plain_worlds, policies)

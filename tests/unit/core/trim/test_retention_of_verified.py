@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snapback.core.model import Place
+from snapback.core.trim.brake import Brake
 from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import plan_trim
 from tests.unit.builders import at, judged, kept, policy, shot, words
@@ -44,6 +45,6 @@ def test_in_a_period_a_corrupt_one_gives_way() -> None:
 def test_a_plan_to_trim_tells_the_reason() -> None:
     plan = plan_trim(
         Place("us-east-1"), [shot("2026-10-01T03:00", "corrupt"), shot("2026-11-01T03:00")],
-        lambda _: policy(daily=1), NOW, Protection(), 100,
+        lambda _: policy(daily=1), NOW, Protection(), Brake(percent=100),
     )  # fmt: skip
     assert plan.deletions == []

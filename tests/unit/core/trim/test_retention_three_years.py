@@ -3,8 +3,9 @@
 From 1 July 2023 to 30 June 2026: a leap day, three ends of a year, and four gaps of weeks without
 backups, during which the daily trim goes on. What should survive is worked out here in another way
 than in the code: each period's two ends are written down with the calendar's own arithmetic, and
-its first (best) snapshot is looked up in the schedule of all that was ever taken. So the code,
-which sees only what it has left itself, must never have deleted what it would need later.
+its first (best) snapshot is looked up in the schedule of all that was ever taken; periods without
+one are passed over. So the code, which sees only what it has left itself, must never have deleted
+what it would need later.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 
 import pytest
 
@@ -46,20 +48,25 @@ def is_taken(hour: datetime) -> bool:
 # What should survive.
 
 
-def days_back(from_day: date, count: int) -> Iterator[tuple[datetime, datetime]]:
-    for number in range(count):
+def hours_back(from_hour: datetime) -> Iterator[tuple[datetime, datetime]]:
+    for number in count():
+        yield from_hour - number * HOUR, from_hour - number * HOUR + HOUR
+
+
+def days_back(from_day: date) -> Iterator[tuple[datetime, datetime]]:
+    for number in count():
         yield midnight(from_day - number * DAY), midnight(from_day - number * DAY + DAY)
 
 
-def weeks_back(from_day: date, count: int) -> Iterator[tuple[datetime, datetime]]:
+def weeks_back(from_day: date) -> Iterator[tuple[datetime, datetime]]:
     sunday = from_day
     while sunday.strftime("%A") != "Sunday":
         sunday -= DAY
-    for number in range(count):
+    for number in count():
         yield midnight(sunday - number * WEEK), midnight(sunday - number * WEEK + WEEK)
 
 
-def months_back(from_day: date, count: int, length: int = 1) -> Iterator[tuple[datetime, datetime]]:
+def months_back(from_day: date, length: int = 1) -> Iterator[tuple[datetime, datetime]]:
     """Answer months, or with a length of 3 quarters, or of 12 years."""
     first = from_day.replace(day=1)
     while (first.month - 1) % length:
@@ -67,7 +74,7 @@ def months_back(from_day: date, count: int, length: int = 1) -> Iterator[tuple[d
     after = first
     for _ in range(length):
         after = (after + 31 * DAY).replace(day=1)
-    for _ in range(count):
+    while True:
         yield midnight(first), midnight(after)
         after = first
         for _ in range(length):
@@ -94,18 +101,31 @@ class Schedule:
         """Answer what should be left now."""
         newest = max(instants[-1] for instants in self.taken.values() if instants)
         day = newest.date()
-        periods = [
-            *(
-                (newest - number * HOUR, newest - number * HOUR + HOUR)
-                for number in range(by.hourly)
-            ),
-            *days_back(day, by.daily),
-            *weeks_back(day, by.weekly),
-            *months_back(day, by.monthly),
-            *months_back(day, by.quarterly, length=3),
-            *months_back(day, by.yearly, length=12),
-        ]
-        return sorted({newest, *(best for ends in periods for best in self.best_between(*ends))})
+        days_with_hours = list(self.last(days_back(day), 3))
+        since = midnight(days_with_hours[-1].date())
+        hours = self.last(hours_back(newest), by.hourly, since)
+        return sorted(
+            {
+                newest,
+                *hours,
+                *self.last(days_back(day), by.daily),
+                *self.last(weeks_back(day), by.weekly),
+                *self.last(months_back(day), by.monthly),
+                *self.last(months_back(day, length=3), by.quarterly),
+                *self.last(months_back(day, length=12), by.yearly),
+            }
+        )
+
+    def last(
+        self, periods: Iterator[tuple[datetime, datetime]], wanted: int, until: datetime = START
+    ) -> Iterator[datetime]:
+        """Answer the best snapshots of the last so many periods that have one."""
+        for start, end in periods:
+            if wanted <= 0 or end <= until:
+                return
+            best = self.best_between(start, end)
+            wanted -= len(best)
+            yield from best
 
     def best_between(self, start: datetime, end: datetime) -> list[datetime]:
         """Answer the best of a period, as a list of one, or of none."""
@@ -212,8 +232,9 @@ def test_what_three_years_leave_by_default(by_default: dict[str, Day]) -> None:
         "2026-03-01 00",
         "2026-04-01 00",
         "2026-05-01 00",
-        # June began in a gap; and so did the week of Sunday 14 June. The week before, the fourth
-        # of the last four, lies in the gap altogether, and no other stands in for it.
+        # June began in a gap, and so did the week of Sunday 14 June. The weeks before lie in the
+        # gap altogether: of the last four that have a snapshot, the fourth is that of 24 May.
+        "2026-05-24 00",
         "2026-06-15 09",
         "2026-06-21 00",  # Sunday: a week
         # The last 7 days keep their first hour. The 28th is the last week's Sunday, too.
@@ -294,12 +315,21 @@ def test_a_gap_thins_nothing(by_default: dict[str, Day]) -> None:
         assert by_default[day].in_words() == at_the_start
 
 
-def test_after_a_gap_the_windows_move_on_at_once(by_default: dict[str, Day]) -> None:
-    # Hours, days and weeks have no snapshot from before the gap in their windows any more; the
-    # week of 29 December, the fourth, lies in it.
+def test_a_gap_counts_for_nothing_once_it_is_over(by_default: dict[str, Day]) -> None:
+    # The day on which backups began again and the next one took the places of 21 and 22 December
+    # among the days; the latter stays for its week. 27 December is the third day with hours.
     assert by_default["2025-01-20"].in_words() == [
         "2023-07-01 00",  # for the year
         *(f"2024-{month:02}-01 00" for month in range(1, 13)),
+        "2024-12-08 00",
+        "2024-12-15 00",
+        "2024-12-22 00",
+        "2024-12-23 00",
+        "2024-12-24 00",
+        "2024-12-25 00",
+        "2024-12-26 00",
+        "2024-12-27 00",
+        "2024-12-27 10",  # the last of the 24 hours
         *each_hour("2025-01-19 06", "2025-01-20 04"),
     ]
 

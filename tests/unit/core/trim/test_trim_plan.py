@@ -1,4 +1,4 @@
-"""What trimming would delete at a place: the brake, broken ones, what isn't selected."""
+"""What trimming would delete at a place: broken ones, what isn't selected, what is counted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.times import age
+from snapback.core.trim.brake import Brake
 from snapback.core.trim.policy import Policy
 from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
@@ -17,41 +18,15 @@ from tests.unit.builders import REGION, at, policy, snapshot, vol
 NOW = at("2026-11-24T12:00")
 
 
-def planned(snapshots: list[Snapshot], max_delete: int = 50, **more: Any) -> TrimPlan:
+def planned(snapshots: list[Snapshot], **more: Any) -> TrimPlan:
     def by(_: Snapshot) -> Any:
         return policy(daily=5)
 
-    return plan_trim(Place(REGION), snapshots, by, NOW, Protection(), max_delete, **more)
+    return plan_trim(Place(REGION), snapshots, by, NOW, Protection(), Brake(percent=50), **more)
 
 
 def days(count: int, **more: Any) -> list[Snapshot]:
     return [snapshot(NOW - timedelta(days=number), **more) for number in range(count)]
-
-
-@pytest.mark.parametrize(
-    ("count", "max_delete", "braked"),
-    [
-        (10, 0, False),  # 10 are not over 10
-        (11, 50, True),  # 6 of 11 would go: 54 percent
-        (11, 54, True),
-        (11, 55, False),
-        (11, 100, False),
-        (5, 0, False),
-    ],
-)
-def test_the_brake_is_a_percentage_of_a_timeline_of_over_ten(
-    count: int, max_delete: int, braked: bool
-) -> None:
-    plan = planned(days(count), max_delete)
-    assert bool(plan.braked) is braked
-    assert len(plan.deletions) == max(0, count - 5)
-
-
-def test_one_volumes_timeline_is_enough_for_the_brake() -> None:
-    plan = planned([*days(100, volume="a"), *days(5, volume="b")], 90)
-    assert [(braked.timeline[1], braked.total, braked.deleted) for braked in plan.braked] == [
-        (vol("a"), 100, 95)
-    ]
 
 
 def test_what_is_not_selected_is_kept_and_so_is_its_set() -> None:
@@ -72,13 +47,17 @@ def test_broken_ones_tell_their_story_and_whose_they_are() -> None:
         NOW, state="error", record=None, tags={"snapback:run": "r"}, volume="c", name="snap-2"
     )
     foreign = snapshot(NOW, state="error", record=None, name="snap-3")
+    kept_by_people = snapshot(
+        NOW, state="error", record=None, tags={"snapback:keep": ""}, name="snap-5"
+    )
     claimed = snapshot(NOW, state="error", tags={"dlm:managed": "true"}, name="snap-4")
-    found = plan_broken([good, ours, tagged, foreign, claimed], NOW)
+    found = plan_broken([good, ours, tagged, foreign, claimed, kept_by_people], NOW)
     assert [(broken.snapshot.snapshot_id, broken.ours) for broken in found] == [
         ("snap-1", True),
         ("snap-2", True),
         ("snap-3", False),
         ("snap-4", False),
+        ("snap-5", False),
     ]
     assert found[0].reason == f"{vol('a')}: bad key; last good one 30 h old"
     assert found[1].reason == f"{vol('c')}: EC2 gives no reason; no good one is left"
@@ -113,7 +92,12 @@ def test_reasons_are_counted_by_their_kind(
 ) -> None:
     only = snapshot(NOW, name="snap-1", **change)
     plan = plan_trim(
-        Place(REGION), [only], lambda _: policy(daily=5), NOW, Protection(**protection), 50
+        Place(REGION),
+        [only],
+        lambda _: policy(daily=5),
+        NOW,
+        Protection(**protection),
+        Brake(percent=50),
     )
     assert plan.kept_by_reason() == {kind: 1}
 
@@ -126,5 +110,5 @@ def test_periods_and_sets_are_counted_by_what_they_are() -> None:
     def by(newest: Snapshot) -> Policy:
         return policy(hourly=1, weekly=2 if newest.volume_id == vol("b") else 0)
 
-    plan = plan_trim(Place(REGION), snapshots, by, NOW, Protection(), 50)
+    plan = plan_trim(Place(REGION), snapshots, by, NOW, Protection(), Brake(percent=50))
     assert plan.kept_by_reason() == {"newest": 2, "week": 1, "set": 1}
