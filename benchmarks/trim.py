@@ -25,6 +25,7 @@ from ec2_sandbox import launch
 from measuring import REGIONS, Aims, Ended, client, environ_of, run, snapback, write_config
 
 from snapback.core.model import Place, Snapshot
+from snapback.core.trim.brake import Brake
 from snapback.core.trim.policy import Policy
 from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import TrimPlan, plan_trim
@@ -85,7 +86,7 @@ def measure_planning(volumes: int, snapshots: int) -> tuple[TrimPlan, float, flo
     gc.collect()
     gc.set_threshold(NEW_OBJECTS)  # as tasks do
     before_mib, began = peak_mib(), time.process_time()
-    plan = plan_trim(HERE, given, lambda _: Policy(), NOW, Protection(), 100)
+    plan = plan_trim(HERE, given, lambda _: Policy(), NOW, Protection(), Brake(percent=100))
     return plan, time.process_time() - began, peak_mib() - before_mib
 
 

@@ -1,5 +1,7 @@
 """Draw ``survivors.svg``: which of ten years of hourly snapshots the default retention keeps.
 
+The lowest row is what is left where backups stood still for five weeks before the newest snapshot.
+
 The picture is what :func:`snapback.core.trim.retention.plan` says, not what somebody thinks it
 says. Run it after a change of the retention: ``python docs/draw_survivors.py``.
 """
@@ -25,6 +27,7 @@ VOLUME = "vol-0123456789abcdef0"
 PLACE = Place("us-east-1")
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+OUTAGE = 35 * DAY
 MARKS = {
     "now": 0 * HOUR,
     "1 hour": HOUR,
@@ -46,7 +49,7 @@ COLOURS = {
     "year": "#b8842a",
 }
 
-WIDTH, LEFT, RIGHT = 820, 96, 24
+WIDTH, LEFT, RIGHT = 860, 140, 24
 TOP, ROW = 58, 34
 
 STYLE = """\
@@ -61,10 +64,19 @@ STYLE = """\
 
 
 def verdicts() -> list[Verdict]:
-    """Answer what becomes of a snapshot every hour for ten years."""
+    """Return what becomes of a snapshot every hour for ten years."""
     hours = int(YEARS * 365.25 * 24)
-    snapshots = [_snapshot(NOW - number * HOUR) for number in range(hours)]
-    return plan(snapshots, lambda _: Policy(), NOW)
+    return _plan([NOW - number * HOUR for number in range(hours)])
+
+
+def verdicts_after_an_outage() -> list[Verdict]:
+    """Return what becomes of what ten years have left, and of one snapshot after an outage."""
+    kept = [v.snapshot.started_at - OUTAGE for v in verdicts() if v.keep]
+    return _plan([NOW, *kept])
+
+
+def _plan(taken: Iterable[datetime]) -> list[Verdict]:
+    return plan(map(_snapshot, taken), lambda _: Policy(), NOW)
 
 
 def _snapshot(taken_at: datetime) -> Snapshot:
@@ -78,16 +90,17 @@ def _snapshot(taken_at: datetime) -> Snapshot:
 
 
 def x_of(age: timedelta) -> float:
-    """Answer where an age is on the axis: logarithmic, now at the left."""
+    """Return where an age is on the axis: logarithmic, now at the left."""
     span = WIDTH - LEFT - RIGHT
     return LEFT + span * log(1 + age / HOUR) / log(1 + max(MARKS.values()) / HOUR)
 
 
-def drawing(found: Iterable[Verdict]) -> str:
-    """Answer the picture as SVG."""
+def drawing(found: Iterable[Verdict], after_an_outage: Iterable[Verdict]) -> str:
+    """Return the picture as SVG."""
     everything = list(found)
     kept = [verdict for verdict in everything if verdict.keep]
-    height = TOP + ROW * (len(KINDS) + 1) + 44
+    later = [verdict for verdict in after_an_outage if verdict.keep]
+    height = TOP + ROW * (len(KINDS) + 2) + 44
     size = f'viewBox="0 0 {WIDTH} {height}" width="100%"'
     short = f"Of {len(everything)} snapshots {len(kept)} survive, ever wider apart further back"
     heading = f"One snapshot an hour for {YEARS} years, default retention: "
@@ -101,7 +114,8 @@ def drawing(found: Iterable[Verdict]) -> str:
         ],
         _axis(height),
         *(_row(number, kind.noun, kept) for number, kind in enumerate(KINDS)),
-        _all(kept),
+        _all("all kept", kept, 0),
+        _all("after 5 weeks’ gap", later, 1),
         ["</svg>"],
     )
     return "\n".join(lines) + "\n"
@@ -118,7 +132,7 @@ def _axis(height: int) -> Iterator[str]:
 
 
 def _row(number: int, noun: str, kept: Iterable[Verdict]) -> Iterator[str]:
-    """Answer the row of one kind of period: a dot for each snapshot that such a period keeps."""
+    """Return the row of one kind of period: a dot for each snapshot that such a period keeps."""
     y = TOP + ROW * number
     its = [v for v in kept if any(reason.kind.value == noun for reason in v.reasons)]
     yield f'<text x="12" y="{y + 4}">{len(its)} {noun}s</text>'
@@ -127,13 +141,14 @@ def _row(number: int, noun: str, kept: Iterable[Verdict]) -> Iterator[str]:
         yield f'<circle cx="{x:.1f}" cy="{y}" r="4" fill="{COLOURS[noun]}"/>'
 
 
-def _all(kept: Iterable[Verdict]) -> Iterator[str]:
-    y = TOP + ROW * len(KINDS)
-    yield f'<text x="12" y="{y + 4}">all kept</text>'
+def _all(title: str, kept: Iterable[Verdict], row: int) -> Iterator[str]:
+    """Return a row of all that is kept: a line for each snapshot."""
+    y = TOP + ROW * (len(KINDS) + row)
+    yield f'<text x="12" y="{y + 4}">{title}</text>'
     for verdict in kept:
         x = x_of(NOW - verdict.snapshot.started_at)
         yield f'<line class="all" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 9}" y2="{y + 9}"/>'
 
 
 if __name__ == "__main__":
-    TARGET.write_text(drawing(verdicts()), encoding="utf-8")
+    TARGET.write_text(drawing(verdicts(), verdicts_after_an_outage()), encoding="utf-8")

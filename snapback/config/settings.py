@@ -82,13 +82,13 @@ class Settings(Strict):
         None,
         gt=0,
         le=100_000,
-        description="a volume without a new snapshot for so many days thins out by the calendar; "
-        "left out: never",
+        description="a volume that is gone and has had no new snapshot for so many days thins out "
+        "by the calendar; left out: never",
     )
     max_delete: Annotated[int, Field(ge=0, le=100)] = Field(
         50,
-        description="the brake: percent of a volume's snapshots (where there are over 10) that one "
-        "trimming may delete",
+        description="the brake: percent of a volume's days (of over 20) that may lose their last "
+        "snapshot in one trimming",
     )
     replication: Replication = Field(
         default_factory=Replication, description="how snapshots get to other regions"

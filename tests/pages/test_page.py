@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from snapback.core.model import Consistency, Place
+from snapback.core.trim.brake import Brake
 from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import plan_trim
 from snapback.report.page import html
@@ -56,7 +57,7 @@ def fleet() -> Status:
         here, seen(region=OTHER, snapshots=[replica]), destinations={REGION: [OTHER]}
     )
     plan = plan_trim(
-        here.place, snapshots, lambda _: policy(daily=7), NOW, Protection(), max_delete=100
+        here.place, snapshots, lambda _: policy(daily=7), NOW, Protection(), Brake(percent=100)
     )
     return Status(
         places=status.places, survey=status.survey, judged=status.judged, trim_plans=(plan,)

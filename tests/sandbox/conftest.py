@@ -20,6 +20,7 @@ from ec2_sandbox import Sandbox, launch
 
 from snapback import config
 from snapback.run import Run, use
+from tests.sandbox import histories
 from tests.sandbox.warm_fab import WarmFab, share_what_botocore_reads
 
 BIN = Path(sys.executable).parent
@@ -212,6 +213,21 @@ def load(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
         placed = sandbox.load_fleet({"regions": regions})
         sandbox.clear_calls()
         return placed["us-east-1"] if instances else placed
+
+    return lay_out
+
+
+@pytest.fixture
+def fleet(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
+    """Lays out one region at a known time."""
+
+    def lay_out(*instances: dict[str, Any], snapshots: Any = (), **more: Any) -> dict[str, Any]:
+        region = {"instances": list(instances), "snapshots": list(snapshots)}
+        placed = sandbox.load_fleet(
+            {"now": histories.NOW, "regions": {"us-east-1": region}, **more}
+        )
+        sandbox.clear_calls()
+        return placed["us-east-1"]  # type: ignore[no-any-return]
 
     return lay_out
 

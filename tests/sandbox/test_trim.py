@@ -10,46 +10,9 @@ import pytest
 from snapback.run import use
 from snapback.trim import trim
 from tests.sandbox.conftest import changing_calls, instance
+from tests.sandbox.histories import NOW, RECORD, SET_RECORD, daily, deleted
 
 pytestmark = pytest.mark.usefixtures("sandbox")
-
-RECORD = json.dumps(
-    {
-        "Volume": "$volume_id",
-        "Region": "$region",
-        "Device": "$device",
-        "Instance": "$instance_id",
-        "Time": "$time",
-    }
-)
-SET_RECORD = json.dumps({"Region": "$region", "Instance": "$instance_id", "Time": "$time"})
-NOW = "2026-11-24T12:00:00Z"
-
-
-def daily(days: int, **more):
-    """Past snapshots as django-fabfile made them: one a day, with nothing but their description."""
-    return {
-        "every": "1d",
-        "from": f"{days}d",
-        "until": "0h",
-        "as": "single",
-        "description": RECORD,
-        "tags": {"Earmarking": "production"},
-        **more,
-    }
-
-
-@pytest.fixture
-def fleet(sandbox, load):
-    """Lays out one region at a known time."""
-
-    def lay_out(*instances, snapshots=(), **more):
-        region = {"instances": list(instances), "snapshots": list(snapshots)}
-        placed = sandbox.load_fleet({"now": NOW, "regions": {"us-east-1": region}, **more})
-        sandbox.clear_calls()
-        return placed["us-east-1"]
-
-    return lay_out
 
 
 @pytest.fixture
@@ -61,11 +24,6 @@ def doomed(begin):
             return [outcome.subject for outcome in trim(run, dry_run=True).outcomes]
 
     return planned
-
-
-def deleted(sandbox) -> list[str]:
-    """The snapshots that DeleteSnapshot was called for, in order."""
-    return [call.parameters["SnapshotId"] for call in sandbox.calls("DeleteSnapshot")]
 
 
 def test_the_dry_run_changes_nothing_and_the_real_one_does_just_what_it_said(
@@ -187,26 +145,6 @@ def test_sets_are_kept_and_deleted_whole(sandbox, fleet, fab, world, configure):
     kept_sets = {world.tags(s)["snapback:set"] for s in left}
     assert world.tags(pinned)["snapback:set"] in kept_sets
     assert len(left) == 3 * len(kept_sets)
-
-
-def test_the_brake_stops_everything_and_says_how_to_go_on(sandbox, fleet, fab, world, configure):
-    configure(
-        retention=dict.fromkeys(("hourly", "weekly", "monthly", "quarterly", "yearly"), 0)
-        | {"daily": 1}
-    )
-    broken = {"volume": "web:/dev/sda1", "age": "1d", "state": "error", "description": RECORD}
-    fleet(instance("web", 8, history=[daily(20)]), snapshots=[broken])
-    before = world.snapshot_ids()
-    for arguments in (["--dry-run"], []):
-        ended = fab("trim_snapshots", *arguments)
-        assert ended.code == 2
-        assert "--max-delete 100" in ended.err
-        assert world.snapshot_ids() == before
-        shown = {snapshot for snapshot in before if snapshot in ended.out}
-        assert len(shown) == (21 if arguments else 0)
-    assert deleted(sandbox) == []
-    assert fab("trim_snapshots", "--max-delete", "100").code == 3
-    assert len(world.snapshot_ids()) == 1
 
 
 def test_broken_ones_go_first_each_with_its_story(sandbox, fleet, fab, world):

@@ -13,7 +13,7 @@ from snapback.config import HostSettings, Settings, find, load
 from snapback.core.trim.policy import Policy
 from snapback.errors import ConfigError
 from snapback.report.configuration import reach_in_words
-from tests.unit.builders import NOTHING, at
+from tests.unit.builders import NOTHING
 
 
 @pytest.fixture(autouse=True)
@@ -186,16 +186,18 @@ def test_a_count_left_out_is_inherited(tmp_path: Path) -> None:
 
 
 def test_how_far_back_each_count_reaches_in_words() -> None:
-    now = at("2026-11-24T15:20")
-    assert reach_in_words(Policy(), now) == [
-        "hourly 24: one for each of the last 24 hours, back to 2026-11-23 16:00 UTC",
-        "daily 7: one for each of the last 7 days, back to 2026-11-18 00:00 UTC",
-        "weekly 4: one for each of the last 4 weeks, back to 2026-11-01 00:00 UTC",
-        "monthly 12: one for each of the last 12 months, back to 2025-12-01 00:00 UTC",
-        "quarterly 4: one for each of the last 4 quarters, back to 2026-01-01 00:00 UTC",
-        "yearly 10: one for each of the last 10 years, back to 2017-01-01 00:00 UTC",
+    assert reach_in_words(Policy(hourly=25, yearly=1)) == [
+        (
+            "hourly 25: one for each of the last 25 hours that have a snapshot, within the newest "
+            "4 days that have one"
+        ),
+        "daily 7: one for each of the last 7 days that have a snapshot",
+        "weekly 4: one for each of the last 4 weeks that have a snapshot",
+        "monthly 12: one for each of the last 12 months that have a snapshot",
+        "quarterly 4: one for each of the last 4 quarters that have a snapshot",
+        "yearly 1: one for the last year that has a snapshot",
     ]
-    assert reach_in_words(Policy(**NOTHING), now) == ["all counts are 0: nothing is ever deleted"]
+    assert reach_in_words(Policy(**NOTHING)) == ["all counts are 0: nothing is ever deleted"]
 
 
 # Hosts.

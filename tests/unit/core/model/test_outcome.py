@@ -73,6 +73,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "busy": 3,
         "less consistent": 3,
         "kept all": 3,
+        "stopped": 3,
         "broken": 3,
         "no volumes": 3,
         "opaque": 0,
