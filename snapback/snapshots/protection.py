@@ -8,10 +8,10 @@ for the replicas in other regions too, so each place asks the homes of what it h
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 
-from snapback.core.model import Place, Snapshot, Timeline
+from snapback.core.model import Place, Snapshot, Timeline, record_of
 from snapback.core.model.tags import KEEP
 from snapback.core.trim.retention import Protection, idle_timelines, kept_by_snapshots
 from snapback.ec2.instances import instances_with_key
@@ -30,8 +30,8 @@ class _Home:
     :ivar gone: the timelines whose volume EC2 doesn't know any more.
     """
 
-    kept: dict[Timeline, str] = field(default_factory=dict)
-    gone: frozenset[Timeline] = frozenset()
+    kept: dict[Timeline, str]
+    gone: set[Timeline]
 
 
 def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Protection:
@@ -51,17 +51,18 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
     for snapshot in snapshots:
         if snapshot.record:
             by_home[snapshot.record.region].append(snapshot)
-    idle = frozenset(idle_timelines(snapshots, run.settings.policy_of, run.now(place)))
-    enabled = _enabled(run, place, by_home)
-    read = fanout.each(
-        sorted(by_home),
-        lambda home: _read_home(run, Place(home, place.account), by_home[home], idle, enabled),
-        stop=run.stop,
-    )
+    idle = idle_timelines(snapshots, run.settings.policy_of, run.now(place))
+    enabled = _enabled(run, place, by_home.keys())
+
+    def read(home: str) -> _Home:
+        if home not in enabled:
+            raise SnapbackError(f"the region {home} isn't enabled for the account")
+        return _read_home(run, Place(home, place.account), by_home[home], idle)
+
     kept: dict[Timeline, str] = {}
-    gone: frozenset[Timeline] = frozenset()
+    gone: set[Timeline] = set()
     unread: dict[str, str] = {}
-    for result in read:
+    for result in fanout.each(sorted(by_home), read, stop=run.stop):
         if isinstance(result.error, Interrupted):
             raise result.error
         if result.error:
@@ -69,46 +70,37 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
         if result.value:
             kept |= result.value.kept
             gone |= result.value.gone
-    return Protection(in_use=in_use, locked=locked, kept=kept, unread_homes=unread, gone=gone)
+    return Protection(
+        in_use=in_use, locked=locked, kept=kept, unread_homes=unread, gone=frozenset(gone)
+    )
 
 
-def _enabled(run: Run, place: Place, homes: Sequence[str] | dict[str, list[Snapshot]]) -> set[str]:
-    """Return the regions that can be asked; a record may name any."""
-    if set(homes) <= {place.region}:
+def _enabled(run: Run, place: Place, homes: Set[str]) -> set[str]:
+    """Return the regions that can be asked: a record may name any, and each would be waited for."""
+    if homes <= {place.region}:
         return {place.region}
     return {place.region, *enabled_regions(run.conn(place))}
 
 
 def _read_home(
-    run: Run,
-    home: Place,
-    snapshots: Sequence[Snapshot],
-    idle: frozenset[Timeline],
-    enabled: set[str],
+    run: Run, home: Place, snapshots: Iterable[Snapshot], idle: Iterable[Timeline]
 ) -> _Home:
     """Read at a home which of its timelines are kept, and which volumes are gone.
 
+    :param snapshots: those whose home it is, wherever they lie.
     :raises SnapbackError: the home can't be read.
     """
-    if home.region not in enabled:
-        raise SnapbackError(f"the region {home.region} isn't enabled for the account")
     conn = run.conn(home)
     kept = kept_by_snapshots(own_snapshots(conn, home, {"tag-key": [KEEP]}))
-    kept |= {
-        (home.region, one.volume_id): one.volume_id for one in volumes_with_key(conn, home, KEEP)
-    }
-    instances = instances_with_key(conn, home, KEEP)
-    kept |= {
-        (home.region, volume_id): instance.instance_id
-        for instance in instances
-        for volume_id in instance.devices.values()
-    }
-    ids = {instance.instance_id for instance in instances}
-    kept |= {
-        s.record.timeline: s.record.instance
-        for s in snapshots
-        if s.record and s.record.instance in ids
-    }
+    kept |= {(home.region, v.volume_id): v.volume_id for v in volumes_with_key(conn, home, KEEP)}
+    instances = {one.instance_id: one for one in instances_with_key(conn, home, KEEP)}
+    for instance_id, instance in instances.items():
+        for volume_id in instance.devices.values():
+            kept[home.region, volume_id] = instance_id
+    for snapshot in snapshots:
+        record = record_of(snapshot)
+        if record.instance in instances:
+            kept[record.timeline] = record.instance
     asked = {volume for region, volume in idle if region == home.region}
-    found = volumes_by_id(conn, home, asked) if asked else {}
-    return _Home(kept, frozenset((home.region, volume) for volume in asked if volume not in found))
+    there = volumes_by_id(conn, home, asked) if asked else {}
+    return _Home(kept, {(home.region, volume) for volume in asked - there.keys()})
