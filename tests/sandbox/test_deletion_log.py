@@ -15,8 +15,12 @@ from pathlib import Path
 import pytest
 
 from snapback import delete_broken_snapshots, trim_snapshots
-from snapback.errors import ItemsFailed
+from snapback.core.model import Place, by_age
+from snapback.errors import ItemsFailed, LogFailed
+from snapback.replication import update
 from snapback.run import use
+from snapback.snapshots.catalog import all_snapshots
+from snapback.snapshots.deletion_log import open_log
 from tests.sandbox.conftest import BIN, instance
 from tests.sandbox.test_trim import NOW, RECORD, daily, deleted
 from tests.sandbox.warm_fab import ROOT
@@ -199,6 +203,23 @@ def test_a_set_that_failed_is_told_so_where_its_deletion_is_not_written_down(
     assert "bad disk; and then: snap-" in said
     assert ": deleted, not written down: the deletion log" in said
     assert world.snapshots() == []
+
+
+def test_update_snap_names_the_new_snapshot_where_the_old_ones_deletion_is_not_written_down(
+    sandbox, histories, settings, begin, world, tmp_path
+):
+    histories("us-east-1")
+    log = tmp_path / "state" / "log.jsonl"
+    with use(begin(settings(deletion_log=str(log)))) as run:
+        old, *_, new = sorted(all_snapshots(run, Place("us-east-1")), key=by_age)
+        deletions = open_log(run)
+        ask = deletions.caller_in
+        deletions.caller_in = lambda account: (log.unlink(), log.mkdir(), ask(account))[2]
+        with pytest.raises(LogFailed) as failed:
+            update._delete(run, deletions, old, new)
+    told = f"{new.snapshot_id} is completed; {old.snapshot_id}: failed: not deleted, since the del"
+    assert str(failed.value).startswith(told)
+    assert old.snapshot_id in world.snapshot_ids()
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "device"])
