@@ -21,6 +21,9 @@
     │   ├── CommandFailed          1  a command ended badly there
     │   ├── FreezeRefused          1  its file systems can't be frozen; none is
     │   └── NotMoved               1  data did not arrive whole and equal
+    ├── LogFailed                  1  the deletion log can't be written
+    │   ├── NotWrittenDown         1  a snapshot was deleted, and the log doesn't say so
+    │   └── NotBegun               1  a snapshot wasn't deleted, since the log failed before
     ├── LeftFrozen                 4  a file system may be left frozen
     ├── Collision                  0  somebody has done it, or is at it
     │   ├── AlreadyReplicated      0  there is a replica, or a newer one
@@ -78,6 +81,7 @@ class Word(Enum):
     BROKEN = "broken", 3
     NO_VOLUMES = "no volumes", 3
     CORRUPT = "corrupt", 1
+    NOT_WRITTEN_DOWN = "deleted, not written down", 1
     FAILED = "failed", 1
     TIMED_OUT = "timed out", 1
     NOT_DONE = "not done", 1
@@ -303,6 +307,22 @@ class NotMoved(HostError):
     """
 
     no_room = False
+
+
+class LogFailed(SnapbackError):
+    """The deletion log can't be written: says what became of the snapshot, and why it can't."""
+
+
+class NotWrittenDown(LogFailed):
+    """A snapshot was deleted, and then the deletion log could not be written."""
+
+    word = Word.NOT_WRITTEN_DOWN
+
+
+class NotBegun(LogFailed):
+    """A snapshot was not deleted, since the deletion log failed at another one before."""
+
+    word = Word.NOT_DONE
 
 
 class LeftFrozen(SnapbackError):

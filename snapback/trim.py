@@ -311,7 +311,10 @@ def _carry_out(
     broken = [b for plan in plans for b in plan.broken if b.ours]
     old = [verdict for plan in plans for verdict in plan.deletions]
     if dry_run:
-        outcomes += [_outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}") for b in broken]
+        outcomes += [
+            _outcome(b.snapshot, Word.BROKEN, f"would go: {b.reason}", deletion=Word.WOULD)
+            for b in broken
+        ]
         outcomes += [_outcome(v.snapshot, Word.WOULD, str(v.reasons[0])) for v in old]
     elif broken or old:
         log = deletion_log.open_log(run)
@@ -359,28 +362,45 @@ def _delete_all(
             stop=run.stop,
             on_done=lambda _: run.progress.done(),
         )
-        return [_deleted(result.item, result.value, result.error) for result in results]
+        return [_deleted(log, result.item, result.value, result.error) for result in results]
 
     done = fanout.each(places, delete_at, stop=run.stop)
     outcomes: list[Outcome] = []
     for result in done:
         here = [one for one in doomed if one.snapshot.place == result.item]
-        outcomes += result.value or [_deleted(one, None, result.error) for one in here]
+        outcomes += result.value or [_deleted(log, one, None, result.error) for one in here]
     return outcomes
 
 
 def _deleted(
-    doomed: _Doomed, done: tuple[Word, str] | None, error: SnapbackError | None
+    log: deletion_log.DeletionLog,
+    doomed: _Doomed,
+    done: tuple[Word, str] | None,
+    error: SnapbackError | None,
 ) -> Outcome:
+    """Return what became of a snapshot, by what its deletion returned or raised."""
+    logged = doomed.snapshot.snapshot_id in log.told
     if error or not done:
-        return _outcome(doomed.snapshot, word_for(error), str(error))
+        return _outcome(doomed.snapshot, word_for(error), str(error), logged=logged)
     word, explanation = done
     if doomed.broken:
-        return _outcome(doomed.snapshot, Word.BROKEN, f"{word}: {doomed.reasons[0]}")
-    return _outcome(doomed.snapshot, word, explanation or doomed.reasons[0])
+        said = "; ".join(filter(None, (explanation, doomed.reasons[0])))
+        return _outcome(doomed.snapshot, Word.BROKEN, f"{word}: {said}", deletion=word)
+    return _outcome(doomed.snapshot, word, explanation or doomed.reasons[0], logged=logged)
 
 
-def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
+def _outcome(
+    snapshot: Snapshot,
+    word: Word,
+    explanation: str,
+    *,
+    deletion: Word | None = None,
+    logged: bool = False,
+) -> Outcome:
+    """Return what became of a snapshot.
+
+    :param deletion: of a broken snapshot, what became of its deletion.
+    """
     record = snapshot.record
     return Outcome(
         subject=snapshot.snapshot_id,
@@ -393,5 +413,7 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str) -> Outcome:
             "volume": record.volume if record else snapshot.volume_id,
             "taken_at": (record.taken_at if record else snapshot.started_at).isoformat(),
             "size_gib": snapshot.size_gib,
+            **({"deletion": deletion.text} if deletion else {}),
         },
+        logged=logged,
     )

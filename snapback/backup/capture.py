@@ -18,6 +18,7 @@ from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
     Interrupted,
+    LogFailed,
     SnapbackError,
     SnapshotFailed,
     SnapshotTimeout,
@@ -254,10 +255,7 @@ class _Watch:
     def _discard_and_retake(self, failed: Snapshot) -> None:
         why = f"{failed.snapshot_id} ended in error: {failed.state_message or 'no reason given'}"
         try:
-            log, conn = deletion_log.open_log(self._run), self._run.conn(failed.place)
-            ids = [snapshot.snapshot_id for snapshot in self.taken.snapshots]
-            for snapshot in snapshots_by_id(conn, failed.place, ids).values():
-                deletion_log.delete(self._run, log, snapshot, [why])
+            self._discard(failed.place, why)
             if self._attempt == MOST_ATTEMPTS:
                 self.taken = replace(self.taken, snapshots=())
                 self.end(SnapshotFailed(f"{why}; so it went {MOST_ATTEMPTS} times"))
@@ -266,3 +264,17 @@ class _Watch:
             self._begin(self.taken.again())
         except SnapbackError as error:
             self.end(SnapshotFailed(f"{why}; and then: {error}"))
+
+    def _discard(self, place: Place, why: str) -> None:
+        """Delete what was taken.
+
+        :raises SnapbackError: a snapshot can't be deleted, or that can't be written down.
+        """
+        deletions = deletion_log.open_log(self._run, anew=False)
+        ids = [snapshot.snapshot_id for snapshot in self.taken.snapshots]
+        for snapshot in snapshots_by_id(self._run.conn(place), place, ids).values():
+            try:
+                deletion_log.delete(self._run, deletions, snapshot, [why])
+            except LogFailed as error:
+                said = f"{snapshot.snapshot_id}: {error.word}: {error}"
+                raise type(error)(said) from error

@@ -21,6 +21,7 @@ from snapback.core.doctor.local_checkup import (
     programs_in,
 )
 from snapback.run.logs.targets import Once, Syslog
+from snapback.snapshots.deletion_log import irregular
 
 MOST_OF_A_KEY = 64 * 1024
 LONGEST_LOOK_S = 10
@@ -42,7 +43,7 @@ def examine_here(settings: Settings, path: Path | None) -> Iterator[Line]:
     )
     yield judge_file(
         "deletion log",
-        *_writable(settings.deletion_log),
+        *_log_of_deletions(settings.deletion_log),
         "make it writable, or set deletion_log: else nothing is ever deleted",
     )
     yield from _logs(settings.logging)
@@ -67,6 +68,17 @@ def _writable(name: str) -> tuple[str, str]:
     there = next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110
     ok = os.access(there, os.W_OK) and there.is_dir() == (there != path)
     return str(path), "" if ok else str(there)
+
+
+def _log_of_deletions(name: str) -> tuple[str, str]:
+    """Return the path of the deletion log, and what keeps us from writing it; or ``""``."""
+    path, hindrance = _writable(name)
+    if hindrance:
+        return path, hindrance
+    if found := irregular(Path(path)):
+        return path, f"{path}, which is {found}"
+    readable = os.access(path, os.R_OK) or not os.path.exists(path)  # noqa: PTH110
+    return path, "" if readable else f"{path}, whose end can't be read"
 
 
 def _logs(wanted: Logging) -> Iterator[Line]:

@@ -52,6 +52,7 @@ FIRST_PAUSE_S = 0.25
 LONGEST_REASON = 300
 
 _TURN = "snapback_turn"
+_LOST = "snapback_answer_lost"
 
 _NEVER_CONNECTED = (
     aws.ConnectTimeoutError,
@@ -111,9 +112,13 @@ class RetryPolicy:
         turn = self._pace_of(model.name).begin(self._wait_of(model.name))
         context[_TURN] = turn
 
-    def after(self, context: dict[str, Any], **_: Any) -> None:
-        """Take note that the call is over."""
+    def after(
+        self, context: dict[str, Any], parsed: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Record that the call is over, and in its answer whether an earlier one was lost."""
         context.pop(_TURN).end()
+        if context.pop(_LOST, False) and parsed:
+            parsed.setdefault("ResponseMetadata", {})[_LOST] = True
 
     def again(
         self,
@@ -133,6 +138,8 @@ class RetryPolicy:
         elif attempts >= _most_attempts(operation.name, response, caught_exception):
             return None
         else:
+            if _may_have_succeeded(response, caught_exception):
+                request_dict["context"][_LOST] = True
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempts, 10))
             wait(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
         turn.wait(wait)
@@ -184,14 +191,23 @@ def _most_attempts(
     action: str, response: tuple[Any, dict[str, Any]] | None, error: Exception | None
 ) -> int:
     """Answer how often a call is made at most, given how it ended this time."""
-    code, status = _code(response), _status(response)
+    code = _code(response)
     if isinstance(error, _NEVER_CONNECTED):
         return MOST_REPEATED
     if action == "CreateTags" and code.endswith(".NotFound"):
         return MOST_REPEATED + 2  # what was made a moment ago may not be seen everywhere yet
-    if (isinstance(error, _LOST_ON_THE_WAY) or status >= 500) and action not in NOT_REPEATABLE:
+    if _may_have_succeeded(response, error) and action not in NOT_REPEATABLE:
         return MOST_REPEATED
     return 1
+
+
+def _may_have_succeeded(
+    response: tuple[Any, dict[str, Any]] | None, error: Exception | None
+) -> bool:
+    """Return whether a call's answer was lost, so that it may have taken effect."""
+    if isinstance(error, _NEVER_CONNECTED):
+        return False
+    return isinstance(error, _LOST_ON_THE_WAY) or _status(response) >= 500
 
 
 def _code(response: tuple[Any, dict[str, Any]] | None) -> str:
@@ -226,6 +242,14 @@ def pages(conn: Any, operation: str, key: str, **parameters: Any) -> Iterator[di
         if not answer.get("NextToken"):
             return
         token = {"NextToken": answer["NextToken"]}
+
+
+def may_have_succeeded_before(error: ApiError) -> bool:
+    """Return whether a call that EC2 refused was a repetition of one whose answer was lost."""
+    refusal = error.__cause__
+    if not isinstance(refusal, aws.ClientError):
+        return False
+    return _LOST in refusal.response.get("ResponseMetadata", {})
 
 
 def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:

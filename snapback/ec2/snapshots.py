@@ -11,7 +11,7 @@ from typing import Any
 from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
 from snapback.core.model import Place, Snapshot, record
 from snapback.core.model.tags import RUN, SET, SOURCE
-from snapback.ec2.calls import call, pages
+from snapback.ec2.calls import call, may_have_succeeded_before, pages
 from snapback.ec2.tags import read_tags, write_tags
 from snapback.errors import ApiError, LostAnswer, UsageError, Word
 
@@ -297,7 +297,10 @@ def _look_for(
 
 
 def delete(conn: Any, snapshot_id: str) -> tuple[Word, str]:
-    """Delete a snapshot and answer what became of it. Source: DeleteSnapshot.
+    """Delete a snapshot and return what became of it. Source: DeleteSnapshot.
+
+    A snapshot that is gone when the call is repeated, since its answer was lost, is one that this
+    call deleted.
 
     :raises ApiError: EC2 refuses for a reason that isn't the snapshot's own state.
     """
@@ -305,6 +308,8 @@ def delete(conn: Any, snapshot_id: str) -> tuple[Word, str]:
         call(conn, "delete_snapshot", SnapshotId=snapshot_id)
     except ApiError as error:
         if error.code == "InvalidSnapshot.NotFound":
+            if may_have_succeeded_before(error):
+                return Word.DELETED, "EC2's answer was lost, and now the snapshot is gone"
             return Word.ALREADY_GONE, ""
         if error.code == "InvalidSnapshot.InUse":
             return Word.IN_USE, error.reason

@@ -15,13 +15,13 @@ from snapback.core.trim.retention import Protection, protections
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely, snapshots_by_id
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import SnapshotFailed, SnapshotTimeout, UsageError
+from snapback.errors import LogFailed, SnapshotFailed, SnapshotTimeout, UsageError
 from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
 from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
 from snapback.run import Run, current
 from snapback.run.waiting import looks
-from snapback.snapshots import deletion_log
+from snapback.snapshots.deletion_log import DeletionLog, delete, open_log
 from snapback.snapshots.protection import protection_of
 from snapback.ssh.hold import held as held_there
 from snapback.ssh.host import Host
@@ -59,12 +59,15 @@ def update_snap(
     :raises NotMoved: the data didn't arrive whole and equal; there is no new snapshot.
     :raises SnapshotFailed: the new snapshot ended in ``error``; the old one is kept.
     :raises SnapshotTimeout: it is still pending after ``minutes_for_snap``; the old one is kept.
+    :raises ConfigError: with ``delete_old``, the deletion log can't be written; nothing was done.
+    :raises LogFailed: it can't be written any more; says what became of both snapshots.
 
     Source: DescribeVolumes, DescribeSnapshots, CreateSnapshot, DeleteSnapshot.
     """
     run = current()
     source, destination = _side(run, src_vol, src_mnt), _side(run, dst_vol, dst_mnt)
     step = _step(run, source.volume, destination.volume)
+    deletions = open_log(run) if delete_old else None
     if not encr:
         with run.host(destination.instance) as host:
             _look(host, destination)
@@ -82,11 +85,11 @@ def update_snap(
             )
     for outcome in left:
         log.warning("%s", outcome.explanation)
-    if not delete_old:
+    if not deletions:
         return made
     made = _completed(run, made)
     if step.base:
-        _delete(run, step.base, made)
+        _delete(run, deletions, step.base, made)
     return made
 
 
@@ -205,15 +208,21 @@ def _completed(run: Run, snapshot: Snapshot) -> Snapshot:
             raise SnapshotTimeout(f"{now.snapshot_id} is still pending after {minutes:g} minutes")
 
 
-def _delete(run: Run, old: Snapshot, new: Snapshot) -> None:
-    """Delete the snapshot that a new one replaces, unless something keeps it."""
+def _delete(run: Run, deletions: DeletionLog, old: Snapshot, new: Snapshot) -> None:
+    """Delete the snapshot that a new one replaces, unless something keeps it.
+
+    :raises LogFailed: the deletion log can't be written.
+    """
     reasons = _kept(run, old, new, protection_of(run, old.place, [old]))
     if reasons:
         log.info("%s is kept: %s", old.snapshot_id, ", ".join(reasons))
         return
     why = f"replaced by {new.snapshot_id}"
-    word, explanation = deletion_log.delete(run, deletion_log.open_log(run), old, [why])
-    log.info("%s: %s %s", old.snapshot_id, word, explanation)
+    try:
+        delete(run, deletions, old, [why])
+    except LogFailed as error:
+        said = f"{new.snapshot_id} is completed; {old.snapshot_id}: {error.word}: {error}"
+        raise type(error)(said) from error
 
 
 def _kept(run: Run, old: Snapshot, new: Snapshot, protection: Protection) -> list[str]:

@@ -16,15 +16,18 @@ COLUMNS = (
     Column("GiB", fact("size_gib")),
     Column("outcome", in_words),
 )
+_DELETED = {
+    True: {Word.WOULD.text},
+    False: {Word.DELETED.text, Word.NOT_WRITTEN_DOWN.text},
+}
 
 
 def trim_report(trimming: Trimming, dry_run: bool) -> Report:
-    """Answer the report of a trimming, or of what one would do."""
-    gone = {Word.DELETED, Word.WOULD, Word.ALREADY_GONE, Word.BROKEN}
+    """Return the report of a trimming, or of what one would do."""
     return Report(
         outcomes=trimming.outcomes,
         columns=COLUMNS,
-        summary=[_summary(plan, trimming, gone, dry_run) for plan in trimming.plans],
+        summary=[_summary(plan, trimming, dry_run) for plan in trimming.plans],
         facts={
             "kept": {str(plan.place): _kept(plan) for plan in trimming.plans},
             "faded": {str(plan.place): _faded(plan) for plan in trimming.plans if plan.faded},
@@ -48,13 +51,21 @@ def _kept(plan: TrimPlan) -> dict[str, int]:
     return dict(plan.kept_by_reason().most_common())
 
 
-def _summary(plan: TrimPlan, trimming: Trimming, gone: set[Word], dry_run: bool) -> str:
-    here = [outcome for outcome in trimming.outcomes if outcome.place == plan.place]
-    deleted = sum(outcome.word in gone for outcome in here)
+def _summary(plan: TrimPlan, trimming: Trimming, dry_run: bool) -> str:
+    """Return what was done at a place, in one line; "deleted" counts what this run deleted."""
+    deletions = [
+        outcome.facts.get("deletion", outcome.word.text)
+        for outcome in trimming.outcomes
+        if outcome.place == plan.place
+    ]
+    deleted = sum(deletion in _DELETED[dry_run] for deletion in deletions)
+    already_gone = deletions.count(Word.ALREADY_GONE.text)
     verb = "to be deleted" if dry_run else "deleted"
     kept = _kept(plan)
     reasons = ", ".join(f"{number} {reason}" for reason, number in kept.items())
     text = f"{plan.place}: {deleted} {verb}"
+    if already_gone:
+        text += f", {already_gone} already gone"
     if plan.verdicts:
         text += f", {sum(kept.values())} of ours kept" + (f" ({reasons})" if kept else "")
     if plan.faded:

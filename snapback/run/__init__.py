@@ -80,6 +80,8 @@ class Run:
     :ivar once: whether another process may have begun this run's work and have been lost: then what
         bears this run's id is not taken again.
     :ivar doors: instance id -> what logs in to a temporary instance of this run.
+    :ivar log_failures: why the deletion log could not be written; while there is any, this run
+        begins no deletion. Parts of a run share the list.
     :ivar freeze_slots: held while a host is frozen; there are ``freeze_workers`` of them.
     """
 
@@ -96,6 +98,7 @@ class Run:
     def __post_init__(self) -> None:
         self.freeze_slots = threading.BoundedSemaphore(self.settings.freeze.freeze_workers)
         self.doors: dict[str, Callable[[], Host]] = {}
+        self.log_failures: list[str] = []
         roles = roles_of(self.settings, self.run_id)
         self.connections = Connections(
             self.settings.workers, self.pause, self.sleep, self.clock, roles

@@ -213,7 +213,9 @@ def _check_tasks(loaded: Loaded) -> None:
 
 
 def _log(outcome: Outcome) -> None:
-    """Write down what became of an item."""
+    """Write down what became of an item, unless that was done when it happened."""
+    if outcome.logged:
+        return
     level = _LEVELS.get(outcome.word, logging.ERROR if outcome.exit_code else logging.INFO)
     with about(
         account=outcome.place.account, region=outcome.place.region, resource=outcome.subject

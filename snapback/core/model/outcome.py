@@ -18,6 +18,7 @@ class Outcome:
     :ivar explanation: why, in words; empty where the word says it all.
     :ivar place: where.
     :ivar facts: what else is known, for the table and for ``--json``; values are JSON's.
+    :ivar logged: whether the log has it already, from when it happened.
     """
 
     subject: str
@@ -25,6 +26,7 @@ class Outcome:
     explanation: str = ""
     place: Place = NOWHERE
     facts: dict[str, Any] = field(default_factory=dict)
+    logged: bool = False
 
     @property
     def exit_code(self) -> int:

@@ -4,12 +4,14 @@ Every line says in which run, where and about what it was said. No secret gets t
 said goes through :func:`snapback.core.secrets.redact`, and of other libraries only warnings are
 taken, since what botocore says in detail has whole requests in it. A log that can't be written is
 a warning, once: a backup matters more than its log.
+
+A record with the attribute ``always`` gets to every target, whatever the level: a deletion's.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,16 +42,17 @@ def kept(settings: Logging, *, warn: Say, tell: Say | None = None) -> Iterator[N
                 handlers.append(make(failed))
             except (OSError, ValueError, RuntimeError) as error:
                 failed(error)
+        level = logging.getLevelNamesMapping()[settings.level.upper()]
         for handler in handlers:
-            handler.setLevel(settings.level.upper())
+            handler.addFilter(_AtLeast(level))
         if tell:
             watched = ToScreen(tell)
-            watched.setLevel(min([logging.INFO, *(handler.level for handler in handlers)]))
+            watched.addFilter(_AtLeast(min(logging.INFO, level) if handlers else logging.INFO))
             handlers.append(watched)
         for handler in handlers:
             handler.addFilter(_Context(known))
             stack.callback(handler.close)
-        stack.enter_context(_attached(handlers))
+        stack.enter_context(_attached(handlers, min(logging.INFO, level)))
         yield
 
 
@@ -71,14 +74,16 @@ def _to_file(settings: Logging, failed: Once) -> logging.Handler:
 
 
 @contextmanager
-def _attached(handlers: Iterable[logging.Handler]) -> Iterator[None]:
-    """Attach handlers to our logger and to those of the libraries; take them off at the end."""
-    handlers = list(handlers)
+def _attached(handlers: Sequence[logging.Handler], lowest: int) -> Iterator[None]:
+    """Attach handlers to our logger and to those of the libraries; take them off at the end.
+
+    :param lowest: the level at which our logger makes records; the handlers' filters choose.
+    """
     ours = logging.getLogger(OURS)
     loggers = [ours, *map(logging.getLogger, OTHERS)]
     level = ours.level
     if handlers:
-        ours.setLevel(min(handler.level for handler in handlers))
+        ours.setLevel(lowest)
     for logger in loggers:
         for handler in handlers:
             logger.addHandler(handler)
@@ -89,6 +94,20 @@ def _attached(handlers: Iterable[logging.Handler]) -> Iterator[None]:
             for handler in handlers:
                 logger.removeHandler(handler)
         ours.setLevel(level)
+
+
+class _AtLeast(logging.Filter):
+    """Keeps out what is less grave than a level, but for records that say ``always``.
+
+    A handler's own level could not make that exception.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._level = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= self._level or bool(getattr(record, "always", False))
 
 
 class _Context(logging.Filter):

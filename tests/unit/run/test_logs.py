@@ -120,6 +120,26 @@ def test_what_is_less_grave_is_left_out(tmp_path: Path, level: str, kept_lines: 
     assert "".join(line[-1] for line in path.read_text().splitlines()) == kept_lines
 
 
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_what_must_be_told_is_told_once_to_every_target_at_every_level(
+    tmp_path: Path, daemon: socket.socket, level: str
+) -> None:
+    path, seen = tmp_path / "log", list[str]()
+    where = daemon.getsockname()
+    with kept(file=str(path), syslog=where, journald=where, level=level, tell=seen):
+        ours.info("deleting", extra={"always": True})
+        ours.info("deleted", extra={"always": True, "shown": True})
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["deleting", "deleted"]
+    got = [daemon.recv(1 << 20) for _ in range(4)]
+    for word in (b"deleting", b"deleted"):
+        assert sum(one.endswith(b"info: " + word) for one in got) == 1
+        assert sum(one.startswith(b"MESSAGE\n") and b"\0" + word + b"\n" in one for one in got) == 1
+    daemon.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        daemon.recv(1)
+    assert [line.split()[-1] for line in seen] == ["deleting"]
+
+
 def test_of_other_libraries_only_warnings_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "log"
     theirs = [logging.getLogger(name) for name in ("botocore.endpoint", "paramiko.transport")]
