@@ -29,6 +29,7 @@ RESTORED = "snapback:restored"
 LENT = "snapback:lent"
 PARTIAL = "snapback:partial"
 PIN = "preserve_snapshot"
+KEEP = "snapback:keep"  # stops the trimming of the timelines it is found on
 
 MOST_TAGS = 50
 FREE_FOR_OURS = 8
