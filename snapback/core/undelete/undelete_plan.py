@@ -49,10 +49,10 @@ class Selection:
 
     def means_record(self, record: Record | None) -> bool:
         """Return whether the snapshots with a record are meant. No record names a run."""
-        if record is None:
+        if record is None or self.by is By.RUN:
             return False
-        found = {By.VOLUME: record.volume, By.INSTANCE: record.instance, By.RUN: ""}
-        return found[self.by] == self.value
+        found = record.volume if self.by is By.VOLUME else record.instance
+        return found == self.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
