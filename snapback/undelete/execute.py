@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome, word_for
@@ -14,7 +15,7 @@ from snapback.core.undelete.undelete_plan import Verdict
 from snapback.ec2 import recycle_bin
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.ec2.tags import create_tags
-from snapback.errors import SnapbackError, Word
+from snapback.errors import LostAnswer, SnapbackError, Word
 from snapback.run import Run, fanout
 
 _WORDS = {
@@ -28,9 +29,7 @@ _WORDS = {
 def carry_out(run: Run, verdicts: Sequence[Verdict]) -> list[Outcome]:
     """Restore what is in the Recycle Bin, places side by side; return what became of each."""
     places = sorted({verdict.place for verdict in verdicts})
-    run.progress.expect(
-        sum(verdict.fate is Fate.IN_THE_BIN for verdict in verdicts), "restoring snapshots"
-    )
+    run.progress.expect(len(verdicts), "restoring snapshots")
 
     def restore_at(place: Place) -> list[Outcome]:
         here = [verdict for verdict in verdicts if verdict.place == place]
@@ -60,10 +59,9 @@ def _bring_back(run: Run, verdict: Verdict) -> Outcome:
         return shown(verdict)
     conn, word = run.conn(verdict.place), Word.ALREADY_RESTORED
     if verdict.fate is Fate.IN_THE_BIN:
-        if recycle_bin.restore(conn, verdict.snapshot_id):
-            word = Word.DONE
-        elif not snapshots_by_id(conn, verdict.place, [verdict.snapshot_id]):
-            return _outcome(verdict, Word.NOT_IN_BIN, "it has left the Recycle Bin meanwhile")
+        word = _restore(conn, verdict)
+    if word is Word.NOT_IN_BIN:
+        return _outcome(verdict, word, "it has left the Recycle Bin meanwhile")
     if verdict.is_kept:
         return _outcome(verdict, word, "")
     try:
@@ -71,6 +69,24 @@ def _bring_back(run: Run, verdict: Verdict) -> Outcome:
     except SnapbackError as error:
         return _outcome(verdict, Word.NOT_KEPT, _not_kept(verdict, error))
     return _outcome(verdict, word, "")
+
+
+def _restore(conn: Any, verdict: Verdict) -> Word:
+    """Restore a snapshot that was in the Recycle Bin a moment ago, also where the answer is lost.
+
+    :raises ApiError: EC2 refuses; or the answer is lost each time, and the snapshot isn't there.
+    """
+    lost = None
+    try:
+        if recycle_bin.restore(conn, verdict.snapshot_id):
+            return Word.DONE
+    except LostAnswer as error:
+        lost = error
+    if snapshots_by_id(conn, verdict.place, [verdict.snapshot_id]):
+        return Word.ALREADY_RESTORED
+    if lost:
+        raise lost
+    return Word.NOT_IN_BIN
 
 
 def _not_kept(verdict: Verdict, error: SnapbackError) -> str:
@@ -83,7 +99,8 @@ def _not_kept(verdict: Verdict, error: SnapbackError) -> str:
 
 def _with_broken_ones(run: Run, place: Place, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Tell of restored snapshots that hold no backup, since they had ended in ``error``."""
-    restored = [outcome.subject for outcome in outcomes if outcome.word is Word.DONE]
+    back = (Word.DONE, Word.ALREADY_RESTORED)
+    restored = [outcome.subject for outcome in outcomes if outcome.word in back]
     try:
         found = snapshots_by_id(run.conn(place), place, restored) if restored else {}
     except SnapbackError:

@@ -241,6 +241,11 @@ def test_what_ended_in_error_holds_no_backup(trimmed, fab, sandbox, world):
     ended = fab("undelete_snapshots", "--volume-id", volume, "--json")
     assert (ended.code, words(ended)) == (3, {made: "broken"})
     assert "holds no backup, since it had ended in error: bad key" in ended.err
+    with trimmed.log.open("a") as log:
+        line = {"event": "deleted", "run": "run-x", "region": EAST, "snapshot": made}
+        log.write(json.dumps({**line, "volume": volume}) + "\n")
+    again = fab("undelete_snapshots", "--run-id", "run-x", "--json")
+    assert (again.code, words(again)) == (3, {made: "broken"})
 
 
 @pytest.fixture
@@ -313,7 +318,7 @@ def test_faults_that_pass_cost_nothing(trimmed, fab, sandbox, world, action, fau
 
 def test_one_that_fails_stops_no_other(trimmed, fab, sandbox, world):
     document = trimmed(instance("web", 8, history=[daily(6)]))
-    bad = sorted(deleted(document))[0]
+    bad = min(deleted(document))
     sandbox.fault("RestoreSnapshotFromRecycleBin", "error", code="Nope", message="no",
                   where={"SnapshotId": bad}, count=None)  # fmt: skip
     ended = fab("undelete_snapshots", "--run-id", document["run"], "--json")
@@ -325,9 +330,22 @@ def test_one_that_fails_stops_no_other(trimmed, fab, sandbox, world):
     assert set(kept(world)) == deleted(document)
 
 
+def test_answers_that_are_lost_each_time_are_looked_up(trimmed, fab, sandbox, world):
+    document = trimmed(instance("web", 8, history=[daily(6)]))
+    one, other, *_ = sorted(deleted(document))
+    lost = {"code": "InternalError", "status": 500, "count": None}
+    sandbox.fault("RestoreSnapshotFromRecycleBin", "error", where={"SnapshotId": one}, **lost)
+    sandbox.fault("RestoreSnapshotFromRecycleBin", "error_after", where={"SnapshotId": other},
+                  **lost)  # fmt: skip
+    ended = fab("undelete_snapshots", "--run-id", document["run"], "--json")
+    assert ended.code == 1
+    assert (words(ended)[one], words(ended)[other]) == ("failed", "already restored")
+    assert set(kept(world)) == deleted(document) - {one}
+
+
 def test_one_that_leaves_the_bin_meanwhile_is_told(trimmed, fab, sandbox):
     document = trimmed(instance("web", 8, history=[daily(6)]))
-    late = sorted(deleted(document))[0]
+    late = min(deleted(document))
     sandbox.fault("RestoreSnapshotFromRecycleBin", "error", code="InvalidSnapshot.NotFound",
                   message="no", where={"SnapshotId": late}, count=None)  # fmt: skip
     ended = fab("undelete_snapshots", "--run-id", document["run"], "--json")
@@ -347,6 +365,8 @@ def test_where_the_tag_can_not_be_set_it_is_loud_and_the_next_run_sets_it(
     assert "not allowed to call ec2:CreateTags in us-east-1" in ended.err
     assert f"--tags Key={KEEP},Value=" in ended.err
     assert binned(world) == set()
+    dry = fab("undelete_snapshots", "--run-id", document["run"], "--dry-run")
+    assert dry.out.count("already restored: it is there, without the tag snapback:keep") == 4
     shown = fab("undelete_snapshots", "--run-id", document["run"], "--quiet")
     assert (shown.code, shown.out) == (4, "")
     sandbox.configure(denied={})
@@ -384,9 +404,9 @@ def test_each_account_has_a_bin_of_its_own(trimmed, fab, sandbox, configure, tmp
     others = fab("undelete_snapshots", *run, "--account", "ops")
     assert others.code == 1
     sandbox.configure(roles={})
-    closed = fab("undelete_snapshots", *run, "--json")
-    assert closed.code == 1
-    assert closed.item("prod")["outcome"] == "failed"
+    closed = fab("undelete_snapshots", *run)
+    assert closed.code == 2
+    assert "role/snapback" in closed.err
     sandbox.configure(roles={f"arn:aws:iam::{PROD}:role/snapback": "of-prod"})
     ended = fab("undelete_snapshots", *run, "--json")
     assert (ended.code, set(words(ended))) == (0, deleted(document))

@@ -163,7 +163,8 @@ def _of_present(snapshot: Snapshot, deletion: Deletion) -> list[Verdict]:
     if snapshot.record is None and not our_tags.is_ours(snapshot.tags):
         reason = Reason(Fate.NOT_OURS, "it has neither a record nor a tag of snapback's")
     else:
-        reason = Reason(Fate.BACK, "it is there")
+        without = "" if is_kept else f", without the tag {our_tags.KEEP}"
+        reason = Reason(Fate.BACK, f"it is there{without}")
     return [
         Verdict(
             place=snapshot.place,
