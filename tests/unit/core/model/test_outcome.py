@@ -75,6 +75,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "kept all": 3,
         "broken": 3,
         "no volumes": 3,
+        "not in the bin": 3,
         "opaque": 0,
         "corrupt": 1,
         "failed": 1,
@@ -87,6 +88,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "unknown": 0,
         "left behind": 4,
         "left frozen": 4,
+        "not kept": 4,
     }
 
 
