@@ -48,7 +48,7 @@ def read_rules(value: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def _problem(rule: Mapping[str, Any]) -> str:
-    """Returns why the Recycle Bin would not take a rule; empty for one that it takes."""
+    """Return why the Recycle Bin would not take a rule; empty for one that it takes."""
     if unknown := sorted(set(rule) - _KEYS):
         return f"a rule has no {unknown[0]!r}"
     kind, days = rule.get("resource_type", "EBS_SNAPSHOT"), rule.get("days")
@@ -70,7 +70,7 @@ def _problem(rule: Mapping[str, Any]) -> str:
 
 
 def days_kept(rules: Sequence[Mapping[str, Any]], kind: str, tags: Mapping[str, str]) -> int:
-    """Returns for how many days what is deleted is kept; 0: not at all.
+    """Return for how many days what is deleted is kept; 0: not at all.
 
     Of several rules that match, the one with the longest period counts.
 
@@ -92,7 +92,7 @@ def _keeps(rule: Mapping[str, Any], kind: str, tags: Mapping[str, str]) -> bool:
 
 
 def _has_any(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Returns whether one of the wanted tags is there; an empty value stands for any."""
+    """Return whether one of the wanted tags is there; an empty value stands for any."""
     return any(name in tags and value in ("", tags[name]) for name, value in wanted.items())
 
 

@@ -17,7 +17,7 @@ DAY = 86400
 
 @pytest.fixture
 def deleted(sandbox: Sandbox, ec2: Any) -> Callable[..., str]:
-    """Takes a snapshot, with tags, and deletes it under some rules; answers its id."""
+    """Take a snapshot, with tags, and delete it under some rules; return its id."""
 
     def make(*rules: dict[str, Any], tags: dict[str, str] | None = None) -> str:
         volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]

@@ -98,7 +98,7 @@ def _not_kept(verdict: Verdict, error: SnapbackError) -> str:
 
 
 def _with_broken_ones(run: Run, place: Place, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Tell of restored snapshots that hold no backup, since they had ended in ``error``."""
+    """Mark the restored snapshots that hold no backup, since they had ended in ``error``."""
     back = (Word.DONE, Word.ALREADY_RESTORED)
     restored = [outcome.subject for outcome in outcomes if outcome.word in back]
     try:

@@ -25,7 +25,7 @@ KEEP = "snapback:keep"
 
 @pytest.fixture
 def trimmed(sandbox, configure, fab, world, tmp_path: Path):
-    """Lays out regions, trims them under rules of the Recycle Bin; answers the trim's document."""
+    """Lay out regions, trim them under rules of the Recycle Bin; return the trim's document."""
 
     def make(*instances, rules=({"days": 7},), regions=None, **settings):
         regions = regions or {EAST: {"instances": list(instances)}}
@@ -250,7 +250,7 @@ def test_what_ended_in_error_holds_no_backup(trimmed, fab, sandbox, world):
 
 @pytest.fixture
 def everywhere(trimmed):
-    """Trims in two regions; answers the trim's document."""
+    """Trim in two regions; return the trim's document."""
     fleet = {"instances": [instance("web", 8, history=[daily(6)])]}
     other = {"instances": [instance("db", 8, history=[daily(6)])]}
     return trimmed(regions={EAST: fleet, WEST: other})

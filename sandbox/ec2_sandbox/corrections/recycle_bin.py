@@ -37,11 +37,11 @@ class StrictRecycleBin(BackendPart):
     """Of the backend: the one place where deleted things are kept, and taken out again."""
 
     def init_recycle_bin(self) -> None:
-        """Starts with an empty Recycle Bin."""
+        """Start with an empty Recycle Bin."""
         self._bin: dict[str, Kept] = {}
 
     def keep_deleted(self, resource: Any) -> bool:
-        """Puts what is deleted into the bin, with its tags; returns whether a rule keeps it."""
+        """Put what is deleted into the bin, with its tags; return whether a rule keeps it."""
         rules = self.world.settings.recycle_bin.get(self.region_name, ())
         kind, _ = _KINDS[resource.id.partition("-")[0]]
         days = days_kept(rules, kind, self.tags.get(resource.id) or {})
@@ -53,17 +53,17 @@ class StrictRecycleBin(BackendPart):
         return True
 
     def in_bin(self, prefix: str) -> list[Kept]:
-        """Answers what is in the bin: snapshots (``snap``) or volumes (``vol``)."""
+        """Return what is in the bin: snapshots (``snap``) or volumes (``vol``)."""
         self._take_out_expired()
         return [kept for name, kept in self._bin.items() if name.startswith(f"{prefix}-")]
 
     def is_in_bin(self, resource_id: str) -> bool:
-        """Says whether a snapshot or a volume is in the bin."""
+        """Return whether a snapshot or a volume is in the bin."""
         self._take_out_expired()
         return resource_id in self._bin
 
     def check_in_bin(self, resource_id: str) -> Kept:
-        """Answers what is in the bin under an id.
+        """Return what is in the bin under an id.
 
         :raises ApiError: ``Invalid....NotFound``; ``IncorrectState`` for what was not deleted
         """
@@ -77,7 +77,7 @@ class StrictRecycleBin(BackendPart):
         raise ApiError(code, f"{resource_id} does not exist in the Recycle Bin.")
 
     def restore_from_bin(self, resource_id: str) -> Any:
-        """Takes a snapshot or a volume out of the bin, as it was; answers it."""
+        """Take a snapshot or a volume out of the bin, as it was; return it."""
         resource = self.check_in_bin(resource_id).resource
         del self._bin[resource_id]
         self.tags[resource_id].pop(IN_BIN, None)
@@ -92,7 +92,7 @@ class StrictRecycleBin(BackendPart):
             self.forget(resource_id)
 
     def forget(self, resource_id: str) -> None:
-        """Deletes for good what belongs to a snapshot or a volume: its tags and its data."""
+        """Delete for good what belongs to a snapshot or a volume: its tags and its data."""
         self.tags.pop(resource_id, None)
         if self.world.hosts is not None:
             self.world.hosts.deleted(resource_id)

@@ -17,7 +17,7 @@ class RecycleBinCalls(ResponsePart):
     """Of the response: the calls that list, and restore, snapshots and volumes in the bin."""
 
     def list_snapshots_in_recycle_bin(self) -> Answer:
-        """Shows the deleted snapshots that are kept, without tags.
+        """Return the deleted snapshots that are kept, without tags.
 
         Source: ListSnapshotsInRecycleBin.
         """
@@ -25,7 +25,7 @@ class RecycleBinCalls(ResponsePart):
         return Answer({"Snapshots": [_view_snapshot(kept) for kept in found], "NextToken": token})
 
     def list_volumes_in_recycle_bin(self) -> Answer:
-        """Shows the deleted volumes that are kept, without tags.
+        """Return the deleted volumes that are kept, without tags.
 
         Source: ListVolumesInRecycleBin.
         """
@@ -33,7 +33,7 @@ class RecycleBinCalls(ResponsePart):
         return Answer({"Volumes": [_view_volume(kept) for kept in found], "NextToken": token})
 
     def restore_snapshot_from_recycle_bin(self) -> Answer:
-        """Restores a snapshot, with its tags. Source: RestoreSnapshotFromRecycleBin."""
+        """Restore a snapshot, with its tags. Source: RestoreSnapshotFromRecycleBin."""
         snapshot_id = self._needed("SnapshotId")
         self.ec2_backend.check_in_bin(snapshot_id)
         self.error_on_dryrun()
@@ -54,7 +54,7 @@ class RecycleBinCalls(ResponsePart):
         )
 
     def restore_volume_from_recycle_bin(self) -> Answer:
-        """Restores a volume, with its tags. Source: RestoreVolumeFromRecycleBin."""
+        """Restore a volume, with its tags. Source: RestoreVolumeFromRecycleBin."""
         volume_id = self._needed("VolumeId")
         self.ec2_backend.check_in_bin(volume_id)
         self.error_on_dryrun()
@@ -62,7 +62,7 @@ class RecycleBinCalls(ResponsePart):
         return Answer({"Return": True})
 
     def _page(self, prefix: str, name: str) -> tuple[list[Kept], str | None]:
-        """Answers a page of what is in the bin, or of those of some ids."""
+        """Return a page of what is in the bin, or of those of some ids."""
         self.error_on_dryrun()
         found = self.ec2_backend.in_bin(prefix)
         wanted = self.params.get(f"{name}s") or []
