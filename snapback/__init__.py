@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from snapback.run import get_region_conn
     from snapback.snapshots.catalog import get_oldest_replica, get_relevant_snapshots
     from snapback.trim import delete_broken_snapshots, trim_snapshots
+    from snapback.undelete import undelete_snapshots
     from snapback.verify import verify_region, verify_snapshot
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "rsync_region",
     "rsync_snapshot",
     "trim_snapshots",
+    "undelete_snapshots",
     "update_snap",
     "update_volumes_tags",
     "verify_region",
@@ -91,6 +93,7 @@ _HOMES = {
     "rsync_region": ("snapback.replication", "rsync_region"),
     "rsync_snapshot": ("snapback.replication", "rsync_snapshot"),
     "trim_snapshots": ("snapback.trim", "trim_snapshots"),
+    "undelete_snapshots": ("snapback.undelete", "undelete_snapshots"),
     "update_snap": ("snapback.replication.update", "update_snap"),
     "update_volumes_tags": ("snapback.backup.volume_tags", "update_volumes_tags"),
     "verify_region": ("snapback.verify", "verify_region"),

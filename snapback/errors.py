@@ -80,6 +80,7 @@ class Word(Enum):
     STOPPED = "stopped", 3
     BROKEN = "broken", 3
     NO_VOLUMES = "no volumes", 3
+    NOT_IN_BIN = "not in the bin", 3
     CORRUPT = "corrupt", 1
     NOT_WRITTEN_DOWN = "deleted, not written down", 1
     FAILED = "failed", 1
@@ -88,6 +89,7 @@ class Word(Enum):
     REFUSED = "refused", 2
     LEFT_BEHIND = "left behind", 4
     LEFT_FROZEN = "left frozen", 4
+    NOT_KEPT = "not kept", 4
 
     def __init__(self, text: str, exit_code: int) -> None:
         self.text = text

@@ -43,6 +43,8 @@ _ACTS_ON: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "GetConsoleOutput": (("InstanceId",), ()),
     "ModifyInstanceAttribute": (("InstanceId",), ()),
     "RegisterImage": ((), ("image",)),
+    "RestoreSnapshotFromRecycleBin": (("SnapshotId",), ()),
+    "RestoreVolumeFromRecycleBin": (("VolumeId",), ()),
     "RunInstances": (("ImageId", "SubnetId"), ("instance", "volume")),
     "TerminateInstances": (("InstanceId",), ()),
 }

@@ -558,6 +558,24 @@ def the_recycle_bin_lists_its_rules(at: Place) -> bool:
     return found["Rules"] == []
 
 
+def _is_listed(at: Place, listing: str) -> bool:
+    try:
+        getattr(at.ec2, listing)()
+    except Exception:  # noqa: BLE001 - moto raises its own here
+        return False
+    return True
+
+
+@drops("recycle_bin_calls.RecycleBinCalls")
+def deleted_snapshots_in_the_bin_are_listed(at: Place) -> bool:
+    return _is_listed(at, "list_snapshots_in_recycle_bin")
+
+
+@drops("recycle_bin_calls.RecycleBinCalls")
+def deleted_volumes_in_the_bin_are_listed(at: Place) -> bool:
+    return _is_listed(at, "list_volumes_in_recycle_bin")
+
+
 @drops("kms (not in corrections)")
 def kms_honours_dry_runs(at: Place) -> bool:
     kms = at.client(service="kms")

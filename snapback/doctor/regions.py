@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from snapback.core.doctor import checkup
 from snapback.core.doctor.checkup import Line, not_examined
-from snapback.core.doctor.deletion import judge_bin
 from snapback.core.doctor.key_checkup import judge_key
 from snapback.core.doctor.permission_probes import Things
+from snapback.core.doctor.retention_rules import judge_bin, judge_temporary_volumes
+from snapback.core.leases import lease
 from snapback.core.model import Instance, Place, Snapshot
 from snapback.core.model.tags import SET
-from snapback.ec2.checkup import encryption, groups_by_id, recycle_bin
+from snapback.ec2 import recycle_bin
+from snapback.ec2.checkup import encryption, groups_by_id
 from snapback.ec2.instances import instances_by_tag
 from snapback.ec2.kms import key_facts
 from snapback.ec2.launching import newest_image, subnets_for
@@ -177,9 +179,15 @@ def _look_at_a_key(run: Run, sight: Sight, key: str) -> None:
 
 def _look_at_the_bin(run: Run, sight: Sight) -> None:
     with run.connections.other("rbin", sight.place) as conn:
-        rules = sight.read("recycle bin", lambda: recycle_bin(conn))
-    if rules is not None:
-        settings = run.settings
-        tags = {settings.tag_name: settings.tag_value, SET: ""}
-        newest = max(sight.ours, key=lambda one: one.started_at, default=None)
-        sight.lines.append(judge_bin(sight.place, rules, newest.tags if newest else tags))
+        of_snapshots = sight.read(
+            "recycle bin", lambda: recycle_bin.retention_rules(conn, recycle_bin.SNAPSHOTS)
+        )
+        of_volumes = sight.read(
+            "temporary volumes", lambda: recycle_bin.retention_rules(conn, recycle_bin.VOLUMES)
+        )
+    if of_snapshots is not None:
+        tags = {run.settings.tag_name: run.settings.tag_value, SET: ""}
+        ours = [snapshot.tags for snapshot in sight.ours] or [tags]
+        sight.lines.append(judge_bin(sight.place, of_snapshots, ours))
+    temporary = lease.marks(run.run_id, "blank volume", "a token", run.now(sight.place))
+    sight.lines += judge_temporary_volumes(sight.place, of_volumes or (), [temporary])

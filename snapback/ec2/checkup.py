@@ -1,4 +1,4 @@
-"""What the doctor asks: what the caller may do, by dry runs, and what protects snapshots."""
+"""What the doctor asks: what the caller may do, by dry runs, and who may delete snapshots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snapback.core.doctor.checkup import Group
-from snapback.core.doctor.deletion import Rule
 from snapback.core.doctor.permission_probes import Trial
 from snapback.core.doctor.probe_results import ALLOWED, State, Verdict, verdict_of
 from snapback.ec2.calls import call, pages
@@ -71,34 +70,6 @@ def encryption(conn: Any) -> tuple[bool, str]:
     """
     by_default = call(conn, "get_ebs_encryption_by_default")["EbsEncryptionByDefault"]
     return bool(by_default), str(call(conn, "get_ebs_default_kms_key_id")["KmsKeyId"])
-
-
-def recycle_bin(conn: Any) -> list[Rule]:
-    """Answer the rules of the Recycle Bin for snapshots. Source: rbin ListRules, GetRule.
-
-    :param conn: a client of ``rbin``.
-    """
-    rules: list[Rule] = []
-    token: dict[str, str] = {}
-    while True:
-        answer = call(conn, "list_rules", ResourceType="EBS_SNAPSHOT", **token)
-        for listed in answer["Rules"]:
-            said = call(conn, "get_rule", Identifier=listed["Identifier"])
-            rules.append(
-                Rule(
-                    days=said["RetentionPeriod"]["RetentionPeriodValue"],
-                    tags=_tags(said.get("ResourceTags", ())),
-                    exclude_tags=_tags(said.get("ExcludeResourceTags", ())),
-                    is_available=said.get("Status") == "available",
-                )
-            )
-        if not answer.get("NextToken"):
-            return rules
-        token = {"NextToken": answer["NextToken"]}
-
-
-def _tags(said: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    return {tag["ResourceTagKey"]: tag.get("ResourceTagValue", "") for tag in said}
 
 
 def authorization_details(conn: Any) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from snapback.tasks.show import show_config
 from snapback.tasks.status import check, status
 from snapback.tasks.sweep import sweep
 from snapback.tasks.trim import delete_broken_snapshots, trim_snapshots
+from snapback.tasks.undelete import undelete_snapshots
 from snapback.tasks.verify import mount_snapshot, verify_region, verify_snapshot
 from snapback.tasks.volume_tags import update_volumes_tags
 
@@ -53,6 +54,7 @@ __all__ = [
     "status",
     "sweep",
     "trim_snapshots",
+    "undelete_snapshots",
     "update_volumes_tags",
     "verify_region",
     "verify_snapshot",
@@ -77,6 +79,7 @@ ns = Collection(
     status,
     sweep,
     trim_snapshots,
+    undelete_snapshots,
     update_volumes_tags,
     verify_region,
     verify_snapshot,

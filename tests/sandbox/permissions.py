@@ -218,6 +218,20 @@ def delete_broken(kit: Kit) -> None:
         kit.fab(codes=[3])
 
 
+def undelete(kit: Kit) -> None:
+    _leave_old_snapshots(kit)
+    kit.sandbox.configure(recycle_bin={EAST: [{"days": 7}]})
+    trimmed = kit.run_fab("trim_snapshots", "--max-delete=100", "--json").document
+    one = f"--volume-id={trimmed['items'][-1]['volume']}"
+    run = f"--run-id={trimmed['run']}"
+    with kit.way():
+        kit.fab(run, "--dry-run")
+        kit.fail("CreateTags")
+        kit.fab(one, codes=[4])
+    with kit.way():
+        kit.fab(run, codes=[3])
+
+
 def status(kit: Kit) -> None:
     _leave_old_snapshots(kit)
     kit.configure(destinations={EAST: [WEST]})
@@ -367,6 +381,7 @@ WAYS: dict[str, Callable[[Kit], None]] = {
     "status": status,
     "sweep": sweep,
     "trim_snapshots": trim,
+    "undelete_snapshots": undelete,
     "update_volumes_tags": tag_volumes,
 }
 SEEN_ELSEWHERE = {"console", "own_instances", "rsync_engine", "temporary_instances"}

@@ -193,6 +193,39 @@ def test_encryption_and_the_recycle_bin_are_told(fleet, fab, sandbox, configure,
     assert one(ended, "recycle bin", WEST)["outcome"] == "warning"
 
 
+def test_rules_that_keep_temporary_volumes_are_named(fleet, fab, sandbox, configure):
+    def rule(**more):
+        return {"days": 3, "resource_type": "EBS_VOLUME", **more}
+
+    rules = {
+        EAST: [rule(lock_state="locked"), {"days": 7}],
+        WEST: [rule(tags={"snapback:purpose": "", "Name": "db"}), rule(tags={"Name": "db"})],
+        SOUTH: [rule(exclude_tags={"snapback:expires": ""}), rule(status="pending")],
+    }
+    sandbox.configure(recycle_bin=rules)
+    configure(regions={EAST: {}, WEST: {}, SOUTH: {}})
+    ended = fab("doctor", "--tasks", "status", "--json")
+    assert ended.code == 0
+    found = {line["region"]: line for line in lines(ended, "temporary volumes")}
+    assert set(found) == {EAST, WEST}
+    assert {line["outcome"] for line in found.values()} == {"warning"}
+    assert all("for 3 days" in line["found"] for line in found.values())
+    assert found[EAST]["advice"].startswith("unlock the rule, and add the exclusion tag")
+    assert "take snapback:purpose out of the tags" in found[WEST]["advice"]
+    assert one(ended, "recycle bin", EAST)["outcome"] == "ok"
+
+
+def test_snapshots_that_no_rule_keeps_are_counted(load, fab, sandbox):
+    load(instance("web", 8, history=[sets(1)]), instance("db", 8, 8, history=[sets(1)]))
+    sandbox.configure(recycle_bin={EAST: [{"days": 5, "tags": {"Name": "web"}}]})
+    line = one(fab("doctor", "--tasks", "status", "--json"), "recycle bin", EAST)
+    assert (line["outcome"], line["days"]) == ("warning", 0)
+    assert "no rule keeps 2 of our 3 snapshots" in line["found"]
+    sandbox.configure(recycle_bin={EAST: [{"days": 5, "exclude_tags": {"Name": "x"}}]})
+    line = one(fab("doctor", "--tasks", "status", "--json"), "recycle bin", EAST)
+    assert (line["outcome"], line["days"]) == ("ok", 5)
+
+
 def test_keys_of_ones_own_are_looked_at(fleet, fab, sandbox, configure):
     sandbox.configure(kms_keys=["alias/backup"])
     configure(replication={"kms_keys": {EAST: "alias/backup", WEST: "alias/none"}},

@@ -7,6 +7,7 @@ runs as a program of its own, against the same EC2, and only its words may diffe
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,27 @@ def test_trimming_goes_by_kinds(sandbox, world, alike, reworded, tmp_path):
     ended = run_fab(reworded, tmp_path, "trim_snapshots", "--max-delete", "100")
     assert ended.code == 3, ended
     assert len(world.snapshots()) == sum(kept.values())
+
+
+def test_undeleting_goes_by_kinds(sandbox, configure, fab, alike, tmp_path):
+    log = tmp_path / "deletions.jsonl"
+    configure(max_delete=100, deletion_log=str(log))
+    instances = [instance("web", 8, history=[daily(15)]), instance("db", 8, history=[daily(15)])]
+    sandbox.load_fleet({"now": NOW, "regions": {EAST: {"instances": instances}}})
+    rule = {"days": 7, "tags": {"Earmarking": ""}}
+    sandbox.configure(recycle_bin={EAST: [rule]})
+    document = fab("trim_snapshots", "--json").document
+    run = ("undelete_snapshots", "--run-id", document["run"])
+    assert alike(*run, "--dry-run")[0].code == 0
+    gone = {"event": "deleted", "run": document["run"], "region": EAST}
+    with log.open("a") as file:
+        file.write(json.dumps({**gone, "snapshot": "snap-0123456789abcdef0"}) + "\n")
+    assert alike(*run, "--dry-run")[0].code == 3
+    assert fab(*run).code == 3
+    back, _ = alike(*run)
+    assert back.code == 3
+    words = {item["outcome"] for item in back.document["items"]}
+    assert words == {"already restored", "not in the bin"}
 
 
 def test_restores_go_by_kinds(load, fab, sandbox, world, alike):

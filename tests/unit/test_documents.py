@@ -40,10 +40,13 @@ from snapback.core.doctor.probe_results import State, Tried, Verdict, judge_task
 from snapback.core.model import Place
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.outcome import Outcome
+from snapback.core.model.reasons import Reason
 from snapback.core.replication.replication_plan import ReplicationPlan, Step
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.restore_plan import Given, Maps, There, plan_instance, wanted_there
 from snapback.core.trim.trim_plan import TrimPlan
+from snapback.core.undelete.reasons import Fate
+from snapback.core.undelete.undelete_plan import Verdict as Undeleted
 from snapback.errors import Word
 from snapback.replication.execute import would
 from snapback.replication.routes import Replication
@@ -54,12 +57,15 @@ from snapback.report.report import document
 from snapback.report.restores import restore_report
 from snapback.report.statuses import check_report
 from snapback.report.trims import trim_report
+from snapback.report.undeletions import undelete_report
 from snapback.report.volume_tags import volume_tags_report
 from snapback.restore.common import Restoration
 from snapback.restore.instances import outcome_of
 from snapback.run import Run
 from snapback.tasks import ns, program
 from snapback.tasks.boundary import ABANDONED
+from snapback.undelete import Undeletion
+from snapback.undelete.execute import shown
 from tests.unit.builders import an_instance, at, instance, seen, snapshot, status_of, volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,7 +227,7 @@ def test_every_command_line_can_be_parsed(page: Path) -> None:
 
 def test_the_command_lines_are_found() -> None:
     lines = _COMMAND.findall("\n".join(blocks(text("README.md"), "sh", "text", "ini")))
-    assert len(lines) == 16
+    assert len(lines) == 17
 
 
 def test_every_make_target_is_there_and_told() -> None:
@@ -290,9 +296,17 @@ def restored() -> Outcome:
 
 def test_the_json_documents_are_as_told() -> None:
     page = text("docs/reference/json.md")
-    of_backup, of_trim, of_replication, of_restore, of_status, of_tags, of_doctor, of_config = map(
-        json.loads, blocks(page, "json")
-    )
+    (
+        of_backup,
+        of_trim,
+        of_undelete,
+        of_replication,
+        of_restore,
+        of_status,
+        of_tags,
+        of_doctor,
+        of_config,
+    ) = map(json.loads, blocks(page, "json"))
     plan = plan_set(instance(devices={"/dev/sda1": "vol-1"}), {}, Earmark("x", ()), "run-1")
     taken = backup_report([outcome_planned(plan, None, None)], dry_run=True)
     gone = trim.Trimming(
@@ -302,6 +316,8 @@ def test_the_json_documents_are_as_told() -> None:
             trim._outcome(snapshot(), Word.DELETED, "why"),
         ),
     )
+    back = Undeleted(place=snapshot().place, snapshot_id="snap-1", reason=Reason(Fate.BACK, "x"))
+    undeleted = Undeletion((shown(back),))
     step = Step(source=snapshot(), destination=Place("eu-west-1"))
     leg = ReplicationPlan(source=snapshot().place, destination=step.destination, steps=(step,))
     run = Run(Loaded(settings=Settings()))
@@ -317,6 +333,7 @@ def test_the_json_documents_are_as_told() -> None:
     for told, report in (
         (of_backup, taken),
         (of_trim, trim_report(gone, dry_run=False)),
+        (of_undelete, undelete_report(undeleted, dry_run=False)),
         (of_replication, replicated),
         (of_restore, restore_report(Restoration((restored(),)), dry_run=False)),
         (of_status, check_report(status)),

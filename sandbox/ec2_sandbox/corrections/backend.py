@@ -10,6 +10,7 @@ from ec2_sandbox.corrections import use_clock
 from ec2_sandbox.corrections.images import StrictImages
 from ec2_sandbox.corrections.instances import StrictInstances
 from ec2_sandbox.corrections.power import StrictPower
+from ec2_sandbox.corrections.recycle_bin import StrictRecycleBin
 from ec2_sandbox.corrections.snapshots import StrictSnapshots
 from ec2_sandbox.corrections.tags import StrictTags
 from ec2_sandbox.corrections.volumes import StrictVolumes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 class StrictBackend(
     StrictTags,
+    StrictRecycleBin,
     StrictSnapshots,
     StrictVolumes,
     StrictPower,
@@ -30,6 +32,7 @@ class StrictBackend(
     """One region's EC2. The world is one a process, as moto's own store of backends is."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
+        self.init_recycle_bin()
         self.init_snapshots()
         self.init_volumes()
         self.init_instances()

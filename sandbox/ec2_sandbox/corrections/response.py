@@ -21,6 +21,7 @@ from ec2_sandbox.corrections.image_calls import ImageCalls
 from ec2_sandbox.corrections.instance_calls import InstanceCalls
 from ec2_sandbox.corrections.key_pairs import KeyPairCalls
 from ec2_sandbox.corrections.locks import LockCalls
+from ec2_sandbox.corrections.recycle_bin_calls import RecycleBinCalls
 from ec2_sandbox.corrections.regions import RegionCalls
 from ec2_sandbox.corrections.snapshot_calls import SnapshotCalls
 from ec2_sandbox.corrections.status_calls import StatusCalls
@@ -35,6 +36,7 @@ class StrictResponse(
     SnapshotCalls,
     TierCalls,
     LockCalls,
+    RecycleBinCalls,
     KeyPairCalls,
     VolumeCalls,
     ImageCalls,

@@ -152,18 +152,20 @@ class StrictSnapshots(BackendPart):
         return snapshot
 
     def delete_snapshot(self, snapshot_id: str) -> StrictSnapshot:
-        """Deletes a snapshot; one deleted while pending still counts in its volume's quota."""
+        """Deletes a snapshot; one deleted while pending still counts in its volume's quota.
+
+        One that a rule of the Recycle Bin keeps is moved there, unless it is pending.
+        """
         snapshot = self.check_deletable(snapshot_id)
         if snapshot.status == "error":
             self.quota.release(snapshot.volume_id, snapshot_id)
         for member in snapshot.set_members:
             member.set_members = [each for each in member.set_members if each is not snapshot]
         snapshot.set_members = []
-        snapshot.status = "deleted"
         del self.snapshots[snapshot_id]
-        if self.world.hosts is not None:
-            self.world.hosts.deleted(snapshot_id)
-        self.tags.pop(snapshot_id, None)
+        if snapshot.status == "pending" or not self.keep_deleted(snapshot):
+            snapshot.status = "deleted"
+            self.forget(snapshot_id)
         return snapshot
 
     def visible_snapshots(self, snapshot_ids: Sequence[str] = ()) -> list[StrictSnapshot]:

@@ -107,7 +107,9 @@ class TagCalls(ResponsePart):
             for resource_id in resources:
                 if resource_id.startswith("i-"):
                     self.ec2_backend.get_instance(resource_id)
-            self.ec2_backend.do_resources_exist(resources)
+            self.ec2_backend.do_resources_exist(
+                [each for each in resources if not self.ec2_backend.is_in_bin(each)]
+            )
         except EC2ClientError as error:
             raise ApiError(error.code, error.message) from None
         return resources

@@ -228,14 +228,14 @@ class StrictVolumes(BackendPart):
                 self.detach_volume(volume.id)
 
     def delete_volume(self, volume_id: str) -> Any:
-        """Deletes a volume that is not attached."""
+        """Deletes a volume that is not attached; a rule of the Recycle Bin may keep it."""
         volume = self.get_volume(volume_id)
         if volume.attachment:
             raise ApiError(
                 "VolumeInUse",
                 f"Volume {volume_id} is currently attached to {volume.attachment.instance.id}",
             )
-        self.tags.pop(volume_id, None)
-        if self.world.hosts is not None:
-            self.world.hosts.deleted(volume_id)
-        return self.volumes.pop(volume_id)
+        del self.volumes[volume_id]
+        if volume.vanishes or not self.keep_deleted(volume):
+            self.forget(volume_id)
+        return volume

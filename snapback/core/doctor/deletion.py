@@ -1,4 +1,4 @@
-"""Who may delete snapshots, and whether what is deleted can still be had back. Pure.
+"""Who may delete snapshots. Pure.
 
 As far as IAM's own documents tell: permission boundaries, the policies of an organization, and
 whether a condition is met are not judged.
@@ -12,62 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapback.core.doctor.checkup import Level, Line
-from snapback.core.model import Place, Tags
 
 DELETE = "ec2:DeleteSnapshot"
 _A_SNAPSHOT = "arn:aws:ec2:us-east-1::snapshot/snap-0123456789abcdef0"
 MOST_NAMED = 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A retention rule of the Recycle Bin. Source: GetRule.
-
-    :ivar tags: key -> value, ``""`` for any; none: all snapshots of the region.
-    :ivar exclude_tags: of a rule for all: those that it leaves out.
-    """
-
-    days: int
-    tags: Tags
-    exclude_tags: Tags
-    is_available: bool = True
-
-    def keeps(self, tags: Tags) -> bool:
-        """Answer whether it keeps a snapshot with some tags when that is deleted."""
-        if not self.is_available:
-            return False
-        if self.tags:
-            return _any_of(self.tags, tags)
-        return not _any_of(self.exclude_tags, tags)
-
-
-def _any_of(wanted: Tags, tags: Tags) -> bool:
-    return any(key in tags and value in ("", tags[key]) for key, value in wanted.items())
-
-
-def judge_bin(place: Place, rules: Sequence[Rule], tags: Tags) -> Line:
-    """Judge whether the Recycle Bin keeps our snapshots for a while after their deletion.
-
-    :param tags: those that our snapshots there have.
-    """
-    days = max((rule.days for rule in rules if rule.keeps(tags)), default=0)
-    if days:
-        level, advice = Level.OK, ""
-        text = f"what is deleted can be had back for {days} days"
-    else:
-        level = Level.WARNING
-        text = "no rule keeps our snapshots" if rules else "no rule"
-        text += ": what is deleted is gone at once"
-        advice = "make a retention rule for EBS snapshots, or live with it"
-    return Line(
-        check="recycle bin",
-        subject=str(place),
-        level=level,
-        text=text,
-        advice=advice,
-        place=place,
-        facts={"days": days},
-    )
 
 
 @dataclass(frozen=True, order=True)

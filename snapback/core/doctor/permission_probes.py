@@ -12,7 +12,7 @@ from typing import Any
 
 from snapback.core.doctor.permissions import Need
 from snapback.core.model import Place
-from snapback.core.model.tags import CONSISTENCY, EXPIRES, SET, VERDICT
+from snapback.core.model.tags import CONSISTENCY, EXPIRES, KEEP, SET, VERDICT
 
 Parameters = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Trial:
     @property
     def only_reads(self) -> bool:
         """Whether it would do no harm if it were carried out."""
-        return self.action.startswith(("Describe", "Get"))
+        return self.action.startswith(("Describe", "Get", "List"))
 
 
 _ONLY_TEMPORARY = Untried("on temporary things only, of which there are none now")
@@ -74,6 +74,7 @@ _NO_INSTANCE = Untried("no instance has the earmark", later=True)
 _NO_SNAPSHOT = Untried("there is no snapshot of ours yet", later=True)
 _NO_LEGACY = Untried("there is no snapshot that django-fabfile left")
 _NO_SOURCE = Untried("there is no snapshot of ours in another region yet", later=True)
+_NOT_IN_THE_BIN = Untried("on snapshots in the Recycle Bin only")
 _NOWHERE = Untried("there is no image or subnet to launch with")
 UNKNOWN = Untried("doctor knows no way to try it")
 
@@ -110,8 +111,11 @@ def _parameters(action: str, need: Need, at: Things) -> Parameters | Untried:
         return {"SnapshotId": at.untagged_id} if at.untagged_id else _NO_LEGACY
     if action == "CreateTags" and ":volume/" in str(need.statement["Resource"]):
         return _tag_volume(at)
-    if action == "CreateTags" and VERDICT in str(need.statement.get("Condition", "")):
-        return _write_verdict(at)
+    if action == "CreateTags":
+        condition = str(need.statement.get("Condition", ""))
+        for key in (VERDICT, KEEP):
+            if key in condition:
+                return _write_tag(at, key)
     if action in _WAYS:
         return _WAYS[action](at)
     if action.startswith(("Describe", "GetEbs")):
@@ -157,10 +161,10 @@ def _tag_volume(at: Things) -> Parameters | Untried:
     return {"Resources": [at.volume_id], "Tags": [{"Key": "Name", "Value": "a dry run"}]}
 
 
-def _write_verdict(at: Things) -> Parameters | Untried:
+def _write_tag(at: Things, key: str) -> Parameters | Untried:
     if not at.snapshot_id:
         return _NO_SNAPSHOT
-    return {"Resources": [at.snapshot_id], "Tags": [{"Key": VERDICT, "Value": "doctor"}]}
+    return {"Resources": [at.snapshot_id], "Tags": [{"Key": key, "Value": "doctor"}]}
 
 
 def _run_instances(at: Things) -> Parameters | Untried:
@@ -210,8 +214,10 @@ _WAYS: dict[str, Callable[[Things], Parameters | Untried]] = {
     "DeleteSnapshot": _delete_snapshot,
     "DetachVolume": lambda _: _ONLY_TEMPORARY,
     "GetConsoleOutput": _console,
+    "ListSnapshotsInRecycleBin": lambda _: {},
     "ModifyInstanceAttribute": lambda _: _ONLY_TEMPORARY,
     "RegisterImage": _register_image,
+    "RestoreSnapshotFromRecycleBin": lambda _: _NOT_IN_THE_BIN,
     "RunInstances": _run_instances,
 }
 _MADE = {

@@ -28,6 +28,7 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 _VOLUME_ID = re.compile(r"vol-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+\Z")
+_VOLUME_OF_A_COPY = "vol-ffffffff"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z?\Z", re.ASCII)
 
 _KEYS = {
@@ -102,7 +103,31 @@ def parse(description: str, tags: Tags, volume_id: str) -> Record | None:
         fields["device"] = _device_of(volume_id, devices)
         if not fields["device"]:
             return None
-    taken_at = _read_time(said.get("Time"))
+    return _checked(fields, said.get("Time"))
+
+
+def parse_untagged(description: str, volume_id: str, region: str) -> Record | None:
+    """Return the record of a snapshot whose tags can't be read, or ``None`` where it has none.
+
+    A member of a set is taken for a snapshot of its VolumeId, and its device isn't known. The
+    VolumeId of a copy says nothing: so the record has to name the region where the snapshot lies.
+
+    :param region: where it lies.
+    """
+    said = _json_object(description)
+    if said is None:
+        return None
+    fields = {field: said.get(key, "") for key, field in _KEYS.items()}
+    if "Volume" not in said:
+        if fields["region"] != region or volume_id == _VOLUME_OF_A_COPY:
+            return None
+        fields["volume"] = volume_id
+    return _checked(fields, said.get("Time"))
+
+
+def _checked(fields: dict[str, Any], time: Any) -> Record | None:
+    """Return a record where all that it says is as a record says it."""
+    taken_at = _read_time(time)
     if taken_at is None or not all(isinstance(word, str) for word in fields.values()):
         return None
     if not _VOLUME_ID.match(fields["volume"]) or not _REGION.match(fields["region"]):

@@ -57,14 +57,14 @@ def may_be_cloned(key: str, exclude_tag: str) -> bool:
 
 
 def of_replica(source: Snapshot, run_id: str, first: Sequence[str]) -> dict[str, str]:
-    """Answer the tags of a replica: the source's, and from what and by which run it was made.
+    """Return the tags of a replica: the source's, and from what and by which run it was made.
 
-    Neither the source's pin nor its verdict of verification is true of the replica. A source
-    without a set is a set of one, the same whoever replicates it.
+    Neither the source's pin, nor its stop switch, nor its verdict of verification is true of the
+    replica. A source without a set is a set of one, the same whoever replicates it.
 
     :param first: the tags of others that go in first where not all find room.
     """
-    meant = {key: value for key, value in source.tags.items() if not key.startswith(VERDICT)}
+    meant = {key: v for key, v in source.tags.items() if not key.startswith((VERDICT, KEEP))}
     ours = {key: value for key, value in meant.items() if key.startswith(OURS)}
     ours |= {RUN: run_id, SOURCE: source.snapshot_id}
     ours.setdefault(SET, set_of_replica(source))

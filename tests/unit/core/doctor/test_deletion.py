@@ -1,4 +1,4 @@
-"""Who may delete snapshots, and what the Recycle Bin keeps."""
+"""Who may delete snapshots."""
 
 from __future__ import annotations
 
@@ -6,38 +6,7 @@ from typing import Any
 
 import pytest
 
-from snapback.core.doctor.checkup import Level
-from snapback.core.doctor.deletion import Rule, judge_bin, judge_principals, who_may_delete
-from snapback.core.model import Place
-
-OURS = {"Earmarking": "production", "snapback:set": "set-1"}
-
-
-def rule(days: int = 7, **more: Any) -> Rule:
-    return Rule(days=days, **{"tags": {}, "exclude_tags": {}, **more})
-
-
-@pytest.mark.parametrize(
-    ("rules", "days"),
-    [
-        ([], 0),
-        ([rule()], 7),
-        ([rule(3), rule(9)], 9),
-        ([rule(tags={"Earmarking": "production"})], 7),
-        ([rule(tags={"Earmarking": ""})], 7),
-        ([rule(tags={"other": "", "snapback:set": ""})], 7),
-        ([rule(tags={"Earmarking": "test"})], 0),
-        ([rule(exclude_tags={"Earmarking": "production"})], 0),
-        ([rule(exclude_tags={"other": ""})], 7),
-        ([rule(is_available=False)], 0),
-    ],
-)
-def test_a_rule_keeps_what_has_its_tags(rules: list[Rule], days: int) -> None:
-    line = judge_bin(Place("us-east-1"), rules, OURS)
-    assert line.facts["days"] == days
-    assert line.level is (Level.OK if days else Level.WARNING)
-    if days:
-        assert f"{days} days" in line.text
+from snapback.core.doctor.deletion import judge_principals, who_may_delete
 
 
 def statement(action: Any = "ec2:*", effect: str = "Allow", **more: Any) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "stopped": 3,
         "broken": 3,
         "no volumes": 3,
+        "not in the bin": 3,
         "opaque": 0,
         "corrupt": 1,
         "deleted, not written down": 1,
@@ -89,6 +90,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "unknown": 0,
         "left behind": 4,
         "left frozen": 4,
+        "not kept": 4,
     }
 
 

@@ -1,0 +1,1 @@
+"""Decides which deleted snapshots are restored from the Recycle Bin."""
