@@ -20,7 +20,7 @@ from snapback.core.trim.reasons import TrimReason
 from snapback.report.report import Report
 from snapback.report.screen import Screen
 from snapback.report.statuses import many
-from snapback.trim import VolumeReach
+from snapback.trim.reach import VolumeReach
 
 
 def config_report(loaded: Loaded, screen: Screen) -> Report:

@@ -45,7 +45,7 @@ def show_config(
         from snapback.ec2.volumes import check_id
         from snapback.errors import UsageError
         from snapback.report.configuration import config_report, with_reach
-        from snapback.trim import volume_reach
+        from snapback.trim.reach import volume_reach
 
         if volume_id is None:
             if region_name is not None:

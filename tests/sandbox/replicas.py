@@ -6,7 +6,7 @@ from collections import Counter
 
 from snapback import rsync_region
 from snapback.core.model.record import parse
-from tests.sandbox.test_trim import SET_RECORD
+from tests.sandbox.histories import SET_RECORD
 
 EAST, WEST, SOUTH = "us-east-1", "eu-west-1", "ap-southeast-1"
 BY_COPY = ("--engine", "copy")

@@ -22,7 +22,7 @@ from snapback.core.model import Place, Volume
 from snapback.errors import CredentialsError, ItemsFailed, UsageError
 from snapback.run import use
 from tests.sandbox.conftest import World, instance
-from tests.sandbox.test_trim import daily
+from tests.sandbox.histories import daily
 
 PROD, TEST = "111122223333", "444455556666"
 ROLES = {

@@ -22,7 +22,7 @@ from snapback.run import use
 from snapback.snapshots.catalog import all_snapshots
 from snapback.snapshots.deletion_log import open_log
 from tests.sandbox.conftest import BIN, instance
-from tests.sandbox.test_trim import NOW, RECORD, daily, deleted
+from tests.sandbox.histories import NOW, RECORD, daily, deleted
 from tests.sandbox.warm_fab import ROOT
 from tests.waiting import wait_until
 

@@ -10,10 +10,10 @@ import boto3
 import pytest
 
 from tests.sandbox.conftest import Ended, instance
+from tests.sandbox.histories import daily
 from tests.sandbox.permissions import FOLDER, actions_of, bound_by
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.test_accounts import ACCOUNTS, PROD
-from tests.sandbox.test_trim import daily
 
 BY_COPY = {"engine": "copy"}
 

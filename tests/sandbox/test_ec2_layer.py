@@ -12,7 +12,7 @@ from snapback.core.model import Place
 from snapback.errors import ItemsFailed
 from snapback.run import use
 from tests.sandbox.conftest import REGIONS, instance
-from tests.sandbox.test_trim import daily
+from tests.sandbox.histories import daily
 
 HOSTILE = {"AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "9", "AWS_DEFAULTS_MODE": "mobile"}
 HAS_NO_PAGES = {"DescribeKeyPairs", "DescribeRegions"}

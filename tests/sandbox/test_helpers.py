@@ -33,7 +33,7 @@ from snapback.errors import (
 )
 from snapback.run import use
 from tests.sandbox.conftest import changing_calls, instance
-from tests.sandbox.test_trim import RECORD, daily
+from tests.sandbox.histories import RECORD, daily
 
 pytestmark = pytest.mark.usefixtures("run")
 

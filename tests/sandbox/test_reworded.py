@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import Ended, instance, run_fab
+from tests.sandbox.histories import NOW, daily
 from tests.sandbox.replicas import BY_COPY, EAST, WEST, sets
-from tests.sandbox.test_trim import NOW, daily
 from tests.sandbox.warm_fab import ROOT, WarmFab
 
 pytestmark = pytest.mark.usefixtures("sandbox")

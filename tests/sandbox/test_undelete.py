@@ -12,9 +12,9 @@ from snapback.errors import ItemsFailed, UsageError
 from snapback.run import use
 from snapback.undelete import run_undelete_snapshots, selection_of
 from tests.sandbox.conftest import changing_calls, instance
+from tests.sandbox.histories import NOW, daily
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.test_accounts import ACCOUNTS, PROD
-from tests.sandbox.test_trim import NOW, daily
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
@@ -93,6 +93,18 @@ def test_what_a_run_deleted_is_shown_and_then_restored(trimmed, fab, world, sand
     again = fab("undelete_snapshots", *run, "--json")
     assert (again.code, words(again)) == (0, dict.fromkeys(gone, "already restored"))
     assert set(kept(world).values()) == {done.document["run"]}
+
+
+def test_what_is_back_is_not_trimmed_again_until_the_tag_is_removed(trimmed, fab, world):
+    document = trimmed(instance("web", 8, 20, history=[sets(9)]))
+    gone = deleted(document)
+    assert fab("undelete_snapshots", "--run-id", document["run"]).code == 0
+    before = world.snapshot_ids()
+    assert gone <= before
+    assert fab("trim_snapshots", "--json").document["items"] == []
+    for snapshot_id in gone:
+        world.ec2().delete_tags(Resources=[snapshot_id], Tags=[{"Key": KEEP}])
+    assert deleted(fab("trim_snapshots", "--json").document) == gone
 
 
 def test_tables_say_until_when_and_that_the_tag_stops_the_trimming(trimmed, fab):

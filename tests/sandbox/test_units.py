@@ -16,8 +16,8 @@ from snapback.errors import CredentialsError, ItemsFailed, UsageError
 from snapback.run import Run, use
 from tests.sandbox.conftest import REGIONS, instance
 from tests.sandbox.dask_cluster import DaskCluster
+from tests.sandbox.histories import daily
 from tests.sandbox.test_faults import complete_sets
-from tests.sandbox.test_trim import daily
 from tests.waiting import wait_until
 
 ORDER = (Place("us-east-1"), "Earmarking", "production", False, False, False)

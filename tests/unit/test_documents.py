@@ -64,6 +64,7 @@ from snapback.restore.instances import outcome_of
 from snapback.run import Run
 from snapback.tasks import ns, program
 from snapback.tasks.boundary import ABANDONED
+from snapback.trim import deletions
 from snapback.undelete import Undeletion
 from snapback.undelete.execute import shown
 from tests.unit.builders import an_instance, at, instance, seen, snapshot, status_of, volume
@@ -312,8 +313,8 @@ def test_the_json_documents_are_as_told() -> None:
     gone = trim.Trimming(
         (TrimPlan(place=snapshot().place, broken=(), verdicts=()),),
         (
-            trim._outcome(snapshot(), Word.BROKEN, "deleted: why", deletion=Word.DELETED),
-            trim._outcome(snapshot(), Word.DELETED, "why"),
+            deletions.outcome_of(snapshot(), Word.BROKEN, "deleted: why", deletion=Word.DELETED),
+            deletions.outcome_of(snapshot(), Word.DELETED, "why"),
         ),
     )
     back = Undeleted(place=snapshot().place, snapshot_id="snap-1", reason=Reason(Fate.BACK, "x"))

@@ -37,7 +37,15 @@ def test_a_replica_bears_its_sources_tags_and_where_it_is_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["preserve_snapshot", "snapback:verified", "snapback:verified-at", "aws:x", "dlm:y"]
+    "key",
+    [
+        "preserve_snapshot",
+        "snapback:keep",
+        "snapback:verified",
+        "snapback:verified-at",
+        "aws:x",
+        "dlm:y",
+    ],
 )
 def test_what_is_not_true_of_the_replica_stays_behind(key: str) -> None:
     assert key not in tags_of(snapshot(tags={key: "yes", "Name": "web"}))
