@@ -9,12 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fabric import Connection  # noqa: TID251 (to know it where -H was given, not to connect)
 
 from snapback.errors import UsageError
+from snapback.tasks.context import find_source
 from snapback.tasks.executor import TaskEnded
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def perform(
     executor: str | None = None,
     for_monitor: bool = False,
     only_looks: bool = False,
+    has_dry_run: bool = True,
 ) -> None:
     """Run a task's body as a run of its own, tell of it, and show what came of it.
 
@@ -67,15 +69,23 @@ def perform(
         `quiet` in the configuration doesn't silence it.
     :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
         it shares with other tasks.
+    :param has_dry_run: ``False``: the task can't show what it would do, so ``--dry`` is refused.
     :raises TaskEnded: with the exit code, where it isn't 0.
     """
     from snapback.tasks.performance import Performance
 
     stop = threading.Event()
+    dry = dry_run or bool(context.config.run.dry)
+
+    def check_usage() -> None:
+        _refuse_hosts(context)
+        if dry and not has_dry_run:
+            raise UsageError(f"{task} has no dry run: leave --dry out, or the task")
+
     performance = Performance(
         task=task,
         body=body,
-        dry_run=dry_run or bool(context.config.run.dry),
+        dry_run=dry,
         quiet=quiet,
         verbose=verbose,
         as_json=as_json,
@@ -85,8 +95,8 @@ def perform(
         for_monitor=for_monitor,
         only_looks=only_looks,
         stop=stop,
-        fabfile_folder=_fabfile_folder(context),
-        check_usage=lambda: _refuse_hosts(context),
+        find_source=partial(find_source, context),
+        check_usage=check_usage,
     )
     with _stopped_by_signals(stop, performance):
         code, ends_chain = performance.perform()
@@ -101,12 +111,6 @@ def _refuse_hosts(context: Any) -> None:
     """
     if isinstance(context, Connection):
         raise UsageError("-H is not for these tasks: they find their instances by tag or by id")
-
-
-def _fabfile_folder(context: Any) -> Path | None:
-    """Answer the folder of the fabfile, where there is one."""
-    folder = getattr(context.config, "_project_prefix", None)
-    return Path(folder) if folder else None
 
 
 @contextmanager
