@@ -109,8 +109,13 @@ class Performance:
     def _with_hooks(self, run: Run, refusal: SnapbackError | None) -> tuple[int, bool]:
         bell = self._bell(run)
         began = time.monotonic()
-        log.info("snapback %s begins%s", version("snapback"), ", a dry run" if self.dry_run else "")
-        self._say_source(run)
+        log.info(
+            "snapback %s begins%s; configuration: %s",
+            version("snapback"),
+            ", a dry run" if self.dry_run else "",
+            run.loaded.source,
+        )
+        self._warn_of_doubts(run)
         if bell and not refusal:
             bell.started()
         ending = self._refused(refusal) if refusal else self._do(run)
@@ -122,11 +127,9 @@ class Performance:
             return ending.code or 1, True
         return ending.code, ending.ends_chain
 
-    def _say_source(self, run: Run) -> None:
-        """Log which configuration is in force; warn of one that others may have written."""
+    def _warn_of_doubts(self, run: Run) -> None:
+        """Warn of a configuration that others may have written; a chain is told once."""
         source = run.loaded.source
-        if source.choice is not Choice.REFUSED:
-            log.info("configuration: %s", source)
         if not source.doubts:
             return
         warning = f"{source.path}: {'; '.join(source.doubts)}"
