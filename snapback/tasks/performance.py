@@ -110,10 +110,10 @@ class Performance:
         bell = self._bell(run)
         began = time.monotonic()
         log.info(
-            "snapback %s begins%s; configuration: %s",
+            "snapback %s (configuration: %s) begins%s",
             version("snapback"),
-            ", a dry run" if self.dry_run else "",
             run.loaded.source,
+            ", a dry run" if self.dry_run else "",
         )
         self._warn_of_doubts(run)
         if bell and not refusal:

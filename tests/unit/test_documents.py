@@ -221,7 +221,7 @@ def test_every_command_line_can_be_parsed(page: Path) -> None:
 
 def test_the_command_lines_are_found() -> None:
     lines = _COMMAND.findall("\n".join(blocks(text("README.md"), "sh", "text", "ini")))
-    assert len(lines) == 16
+    assert len(lines) == 17
 
 
 def test_every_make_target_is_there_and_told() -> None:

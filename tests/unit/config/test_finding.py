@@ -178,7 +178,7 @@ def test_what_deletes_needs_a_file_or_that_none_is_meant(
 def test_a_found_file_that_others_may_have_written_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "here/snapback.yaml")
     path.chmod(0o646)
-    with pytest.raises(ConfigError, match="everybody may write to it.*SNAPBACK_CONFIG="):
+    with pytest.raises(ConfigError, match=r"everybody may write to it.*SNAPBACK_CONFIG="):
         find()
     with pytest.raises(ConfigError, match="everybody may write to it"):
         find(tmp_path / "here")
