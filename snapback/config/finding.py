@@ -63,6 +63,16 @@ class Source(Strict):
         }[self.choice]
 
     @property
+    def name(self) -> str | None:
+        """What ``SNAPBACK_CONFIG`` has to be for a program that is called to use the same.
+
+        ``None``: nothing was named, so it looks for itself.
+        """
+        if self.choice is Choice.NONE:
+            return DEFAULTS
+        return str(self.path) if self.choice is Choice.NAMED else None
+
+    @property
     def is_meant(self) -> bool:
         """Whether somebody has decided for these settings: by a file, or by ``none``."""
         return self.choice not in (Choice.NOT_FOUND, Choice.REFUSED)

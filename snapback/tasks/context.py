@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,33 +28,28 @@ def find_source(context: Any) -> Source:
     """
     from snapback import config
 
-    for path, settings in _fabric_files(context.config):
-        _refuse_ours(path, settings, set(config.Settings.model_fields))
+    for level in _FILES:
+        _refuse_ours(context.config, level, set(config.Settings.model_fields))
     if SECTION in context.config:
         raise ConfigError(f"the fabfile's settings: {SECTION}: isn't read; {_WAY_OUT}")
     return config.find(_fabfile_folder(context), getattr(context.config, NAMED, None))
 
 
-def _refuse_ours(path: str, settings: Any, ours: set[str]) -> None:
+def _refuse_ours(fabric_config: Any, level: str, ours: set[str]) -> None:
     """Refuse a file of Fabric's that has settings for snapback, which would have no effect.
 
-    :raises ConfigError: it has a section ``snapback``, or nothing but settings of snapback.
+    :raises ConfigError: it has a section ``snapback``; or ``fab --config`` names a file that has
+        nothing but settings of snapback.
     """
+    path = getattr(fabric_config, f"_{level}_path", None)
+    settings = getattr(fabric_config, f"_{level}", None) or {}
     if SECTION in settings:
         raise ConfigError(f"{path}: {SECTION}: isn't read; {_WAY_OUT}")
-    if settings and set(settings) <= ours:
+    if level == "runtime" and settings and set(settings) <= ours:
         raise ConfigError(
             f"{path}: {', '.join(sorted(settings))}: isn't read, since `fab --config` names a file "
             f"with settings of Fabric; name snapback's with SNAPBACK_CONFIG={path}"
         )
-
-
-def _fabric_files(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the files that Fabric's own settings were read from, with what is in each."""
-    for level in _FILES:
-        settings = getattr(config, f"_{level}", None)
-        if settings:
-            yield str(getattr(config, f"_{level}_path")), settings
 
 
 def _fabfile_folder(context: Any) -> Path | None:

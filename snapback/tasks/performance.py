@@ -149,7 +149,7 @@ class Performance:
             task=self.task,
             run_id=run.run_id,
             warn=self._warn,
-            configuration=_to_name(run.loaded.source),
+            configuration=run.loaded.source.name,
         )
 
     def _do(self, run: Run) -> _Ending:
@@ -202,13 +202,6 @@ class Performance:
 
     def _warn(self, text: str) -> None:
         self.say_at_once(f"{self.task}: warning: {text}")
-
-
-def _to_name(source: Source) -> str | None:
-    """Return what ``SNAPBACK_CONFIG`` has to be for a hook's own snapback to use the same."""
-    if source.choice is Choice.NONE:
-        return config.DEFAULTS
-    return str(source.path) if source.choice is Choice.NAMED else None
 
 
 @contextmanager
