@@ -16,7 +16,7 @@ from fabric import Connection  # noqa: TID251 (to know it where -H was given, no
 
 from snapback.errors import UsageError
 from snapback.tasks.context import find_source
-from snapback.tasks.executor import TaskEnded
+from snapback.tasks.executor import NO_DRY_RUN, TaskEnded
 
 if TYPE_CHECKING:
     from snapback.report.report import Report
@@ -56,7 +56,6 @@ def perform(
     executor: str | None = None,
     for_monitor: bool = False,
     only_looks: bool = False,
-    has_dry_run: bool = True,
 ) -> None:
     """Run a task's body as a run of its own, tell of it, and show what came of it.
 
@@ -69,7 +68,6 @@ def perform(
         `quiet` in the configuration doesn't silence it.
     :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
         it shares with other tasks.
-    :param has_dry_run: ``False``: the task can't show what it would do, so ``--dry`` is refused.
     :raises TaskEnded: with the exit code, where it isn't 0.
     """
     from snapback.tasks.performance import Performance
@@ -79,8 +77,8 @@ def perform(
 
     def check_usage() -> None:
         _refuse_hosts(context)
-        if dry and not has_dry_run:
-            raise UsageError(f"{task} has no dry run: leave --dry out, or the task")
+        if dry and task in NO_DRY_RUN:
+            raise UsageError("there is no dry run of this task: leave --dry out, or the task")
 
     performance = Performance(
         task=task,

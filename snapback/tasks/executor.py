@@ -17,7 +17,7 @@ from snapback.errors import worst_of
 
 UNKNOWN = 3
 REFUSED = 2
-NO_DRY_RUN = {"mount_snapshot"}  # of those that change something
+NO_DRY_RUN = {"mount_snapshot"}  # of those that change something; --dry is refused
 
 
 class TaskEnded(Exit):

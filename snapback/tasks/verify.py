@@ -192,7 +192,6 @@ def mount_snapshot(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
-        has_dry_run=False,
     )
 
 
