@@ -103,6 +103,8 @@ def snapshots_and_trimming(sandbox: Sandbox, home: str) -> int:
     say("regions. For your own AWS account leave these out and type the same commands:")
     for name, value in sandbox.environ.items():
         say(f"  export {name}={value}")
+    say("There is no configuration: the defaults are meant, or else nothing would be trimmed.")
+    say("  export SNAPBACK_CONFIG=none")
     return max(run(*step, environment(sandbox, home)) for step in STEPS)
 
 
@@ -216,6 +218,7 @@ def environment(sandbox: Sandbox, home: str) -> dict[str, str]:
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SNAPBACK_"))},
         **sandbox.environ,
+        "SNAPBACK_CONFIG": "none",
         "HOME": home,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }

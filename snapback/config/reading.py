@@ -1,22 +1,21 @@
-"""Finding the configuration, reading it, and telling every problem in it."""
+"""Read the configuration, and name every problem in it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from snapback.config.fields import Strict
+from snapback.config.finding import Choice, Source
 from snapback.config.notifications import Hooks, Logging
 from snapback.config.settings import Settings
 from snapback.errors import ConfigError
 
-VARIABLE = "SNAPBACK_CONFIG"
 QUIET_VARIABLE = "SNAPBACK_QUIET"
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -26,13 +25,18 @@ _FALSE = {"", "0", "false", "no", "off"}
 class Loaded(Strict):
     """The settings in force and where they came from.
 
-    :ivar path: the file they were read from, or ``None``.
+    :ivar source: where they came from; of settings that a program has made, the program.
     :ivar quiet_by_environment: whether ``$SNAPBACK_QUIET`` decided about ``quiet``.
     """
 
     settings: Settings
-    path: Path | None = None
+    source: Source = Source(choice=Choice.GIVEN)
     quiet_by_environment: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the settings were read from, or ``None``."""
+        return self.source.path
 
     def to_hand_out(self) -> Loaded:
         """Answer what another machine needs of this: not whom to tell, which may be secret."""
@@ -40,56 +44,12 @@ class Loaded(Strict):
         return self.model_copy(update={"settings": settings})
 
 
-def find(fabfile_folder: Path | None = None) -> Path | None:
-    """Answer the configuration file to read, or ``None``.
-
-    :raises ConfigError: ``$SNAPBACK_CONFIG`` names a file that isn't there.
-    """
-    named = os.environ.get(VARIABLE)
-    if named:
-        path = _at_home(named)
-        if path is None or not _is_there(path):
-            raise ConfigError(f"{VARIABLE}={named}: there is no such file")
-        return path
-    return next((path for path in _places(fabfile_folder) if _is_there(path)), None)
-
-
-def _places(fabfile_folder: Path | None) -> Iterator[Path]:
-    if fabfile_folder:
-        yield fabfile_folder / "snapback.yaml"
-    yield Path("snapback.yaml").absolute()
-    home = _at_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
-    if home:
-        yield home / "snapback" / "config.yaml"
-    yield Path("/etc/snapback/config.yaml")
-
-
-def _at_home(path: str) -> Path | None:
-    """Answer a path with its ``~`` written out; ``None`` where there is no such home."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return None
-
-
-def _is_there(path: Path) -> bool:
-    """Tell whether there is such a file.
-
-    :raises ConfigError: that can't be seen: to go on without it would be to delete by the defaults.
-    """
-    try:
-        return S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be looked for: {error.strerror}") from None
-
-
-def load(path: Path | None) -> Loaded:
+def load(source: Source) -> Loaded:
     """Read and validate the settings.
 
     :raises ConfigError: names every problem with its path.
     """
+    path = source.path
     said = _read(path) if path else {}
     quiet = os.environ.get(QUIET_VARIABLE)
     if quiet is not None:
@@ -100,7 +60,7 @@ def load(path: Path | None) -> Loaded:
         settings = Settings.model_validate(said)
     except ValidationError as error:
         raise ConfigError(_in_words(error, path)) from None
-    return Loaded(settings=settings, path=path, quiet_by_environment=quiet is not None)
+    return Loaded(settings=settings, source=source, quiet_by_environment=quiet is not None)
 
 
 def salvage(path: Path | None) -> Settings:
@@ -132,7 +92,9 @@ def _valid_options(model: type[Strict], said: Any) -> dict[str, Any]:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         said = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: can't be read: {error}") from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}: isn't YAML: {_marked(error)}") from None

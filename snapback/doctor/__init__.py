@@ -55,7 +55,7 @@ def examine(
     GetAccountAuthorizationDetails; and dry runs of what the tasks call.
     """
     settings = run.only(run.account).settings
-    lines = list(examine_here(settings, run.loaded.path))
+    lines = list(examine_here(settings, run.loaded.source))
     arns, told = _callers(run)
     lines += told
     if not arns:

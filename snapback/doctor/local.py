@@ -9,11 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from snapback.config import NONE, Logging, Settings, TaskHooks
+from snapback.config import NONE, Choice, Logging, Settings, Source, TaskHooks
 from snapback.core.doctor import checkup
 from snapback.core.doctor.checkup import KeyFile, Level, Line
 from snapback.core.doctor.local_checkup import (
     HookFacts,
+    judge_configuration,
     judge_daemon,
     judge_file,
     judge_hook,
@@ -28,18 +29,19 @@ LONGEST_LOOK_S = 10
 COMMANDS = ("on_start", "on_success", "on_failure")
 
 
-def examine_here(settings: Settings, path: Path | None) -> Iterator[Line]:
+def examine_here(settings: Settings, source: Source) -> Iterator[Line]:
     """Look at the configuration's file, and at what it names on this machine.
 
-    :param path: the configuration's; ``None``: there is none.
+    :param source: where the settings came from.
 
     Source: access(2), sh(1).
     """
-    yield Line(
-        check="configuration",
-        subject=str(path) if path else "none",
-        level=Level.OK,
-        text="read, and all of it is understood" if path else "no file: all as by default",
+    yield judge_configuration(
+        str(source),
+        path=str(source.path or ""),
+        found_here=source.choice is Choice.FOUND_HERE,
+        is_meant=source.is_meant,
+        doubts=source.doubts,
     )
     yield judge_file(
         "deletion log",

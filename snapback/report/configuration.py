@@ -27,7 +27,7 @@ def config_report(loaded: Loaded, screen: Screen) -> Report:
     """Show the settings and answer them for ``--json``."""
     rows = list(_rows(loaded))
     width = max(len(name) for name, _, _ in rows)
-    screen.line(f"configuration: {loaded.path or 'no file found: all defaults'}")
+    screen.line(f"configuration: {loaded.source}")
     for name, value, source in rows:
         screen.line(f"  {name.ljust(width)}  {value!s}  ({source})")
     policies = _policies(loaded)

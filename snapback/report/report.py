@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snapback.core.model.outcome import Outcome
 from snapback.errors import worst_of
+
+if TYPE_CHECKING:
+    from snapback.run import Run
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ def in_words(outcome: Outcome) -> str:
 
 
 def document(
-    task: str, run_id: str, dry_run: bool, report: Report | None, exit_code: int, error: str = ""
+    task: str, run: Run, dry_run: bool, report: Report | None, exit_code: int, error: str = ""
 ) -> dict[str, Any]:
-    """Answer the JSON document of a task. Docs: "JSON output"."""
+    """Return the JSON document of a task. Docs: "JSON output"."""
+    source = run.loaded.source
     items = [
         {
             "outcome": outcome.word.text,
@@ -88,8 +92,10 @@ def document(
     ]
     return {
         "task": task,
-        "run": run_id,
+        "run": run.run_id,
         "dry_run": dry_run,
+        "config": str(source.path) if source.path else None,
+        "config_choice": source.choice.value,
         "exit_code": exit_code,
         "error": error or None,
         "items": items,

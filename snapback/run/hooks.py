@@ -23,6 +23,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
+from snapback import config
 from snapback.config import TaskHooks
 from snapback.core.secrets import keep_address, redact
 
@@ -69,6 +70,8 @@ class Bell:
     :ivar timeout_s: what each command, and each ping, may take.
     :ivar warn: told, in a line, of a hook that failed.
     :ivar pause_s: how long to wait before a ping is tried again.
+    :ivar configuration: for the commands' ``SNAPBACK_CONFIG``: the file that was named for this
+        run, so that a snapback of theirs uses the same; ``None``: as it is.
     """
 
     hooks: TaskHooks
@@ -77,6 +80,7 @@ class Bell:
     run_id: str
     warn: Callable[[str], None]
     pause_s: float = 1.0
+    configuration: str | None = None
 
     def started(self) -> None:
         """Tell that the task begins."""
@@ -111,6 +115,8 @@ class Bell:
         if not command:
             return
         common = {VARIABLE: event, "SNAPBACK_TASK": self.task, "SNAPBACK_RUN": self.run_id}
+        if self.configuration:
+            common[config.VARIABLE] = self.configuration
         stdin = redact(json.dumps(document())).encode() + b"\n" if document else b""
         told = {key: redact(text).replace("\0", "") for key, text in {**common, **facts}.items()}
         try:

@@ -48,10 +48,12 @@ def backup_instance(
     asked; 4 something is left behind that needs a hand.
     """
 
-    def body(run: Run, _: Screen, dry: bool) -> Report:
+    def body(run: Run, screen: Screen, dry: bool) -> Report:
         from snapback.backup import back_up_instance
         from snapback.report.backups import backup_report
+        from snapback.report.defaults import say_defaults
 
+        say_defaults(run, screen, "backup_instance")
         outcomes, _snapshots = back_up_instance(
             run, region_name, instance_id, instance, synchronously, consistent, dry
         )
@@ -105,10 +107,12 @@ def backup_instances_by_tag(
     asked; 4 something is left behind that needs a hand.
     """
 
-    def body(run: Run, _: Screen, dry: bool) -> Report:
+    def body(run: Run, screen: Screen, dry: bool) -> Report:
         from snapback.backup import back_up_by_tag
         from snapback.report.backups import backup_report
+        from snapback.report.defaults import say_defaults
 
+        say_defaults(run, screen, "backup_instances_by_tag")
         outcomes = back_up_by_tag(
             run, region_name, tag_name, tag_value, synchronously, consistent, dry
         )

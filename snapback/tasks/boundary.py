@@ -9,13 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fabric import Connection  # noqa: TID251 (to know it where -H was given, not to connect)
 
 from snapback.errors import UsageError
-from snapback.tasks.executor import TaskEnded
+from snapback.tasks.context import find_source
+from snapback.tasks.executor import NO_DRY_RUN, TaskEnded
 
 if TYPE_CHECKING:
     from snapback.report.report import Report
@@ -72,10 +73,17 @@ def perform(
     from snapback.tasks.performance import Performance
 
     stop = threading.Event()
+    dry = dry_run or bool(context.config.run.dry)
+
+    def check_usage() -> None:
+        _refuse_hosts(context)
+        if dry and task in NO_DRY_RUN:
+            raise UsageError("there is no dry run of this task: leave --dry out, or the task")
+
     performance = Performance(
         task=task,
         body=body,
-        dry_run=dry_run or bool(context.config.run.dry),
+        dry_run=dry,
         quiet=quiet,
         verbose=verbose,
         as_json=as_json,
@@ -85,8 +93,8 @@ def perform(
         for_monitor=for_monitor,
         only_looks=only_looks,
         stop=stop,
-        fabfile_folder=_fabfile_folder(context),
-        check_usage=lambda: _refuse_hosts(context),
+        find_source=partial(find_source, context),
+        check_usage=check_usage,
     )
     with _stopped_by_signals(stop, performance):
         code, ends_chain = performance.perform()
@@ -101,12 +109,6 @@ def _refuse_hosts(context: Any) -> None:
     """
     if isinstance(context, Connection):
         raise UsageError("-H is not for these tasks: they find their instances by tag or by id")
-
-
-def _fabfile_folder(context: Any) -> Path | None:
-    """Answer the folder of the fabfile, where there is one."""
-    folder = getattr(context.config, "_project_prefix", None)
-    return Path(folder) if folder else None
 
 
 @contextmanager

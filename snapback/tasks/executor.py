@@ -7,6 +7,7 @@ same; only wrong usage, a broken configuration and Ctrl-C end the chain.
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 from fabric.executor import Executor
@@ -15,6 +16,8 @@ from invoke.exceptions import Exit
 from snapback.errors import worst_of
 
 UNKNOWN = 3
+REFUSED = 2
+NO_DRY_RUN = {"mount_snapshot"}  # of those that change something; --dry is refused
 
 
 class TaskEnded(Exit):
@@ -35,7 +38,9 @@ class ChainExecutor(Executor):  # type: ignore[misc]
         """Run the tasks.
 
         :raises TaskEnded: not all ended with 0; with the worst code.
+        :raises Exit: the chain is a dry run in part only; no task has run.
         """
+        self._refuse_half_dry(tasks)
         results: dict[Any, Any] = {}
         codes = []
         for name, arguments in self._distinct(tasks):
@@ -49,9 +54,54 @@ class ChainExecutor(Executor):  # type: ignore[misc]
             raise TaskEnded(worst_of(codes))
         return results
 
+    def _refuse_half_dry(self, tasks: tuple[Any, ...]) -> None:
+        """Refuse a chain in which some tasks are dry runs, and others would change something.
+
+        ``trim_snapshots backup_instances_by_tag --dry-run`` gives the option to the last task only,
+        and whoever types it means both.
+
+        :raises Exit: it is one.
+        """
+        changing = [call for call in self.expand_calls(self.normalize(tasks)) if _changes(call)]
+        dry = [call.task.body.__name__ for call in changing if self._is_dry(call)]
+        wet = [call.task.body.__name__ for call in changing if not self._is_dry(call)]
+        if not (dry and wet):
+            return
+        undryable = sorted(NO_DRY_RUN.intersection(wet))
+        advice = (
+            f"leave out {undryable[0]}, which has none"
+            if undryable
+            else "give --dry-run to each of them, or --dry before the first, which holds for all"
+        )
+        raise Exit(
+            f"nothing was done: {_names(dry)} would be a dry run, but {_names(wet)} would not: "
+            f"{advice}",
+            code=REFUSED,
+        )
+
+    def _is_dry(self, call: Any) -> bool:
+        """Tell whether a call is a dry run, with the settings that Invoke will run it with."""
+        if call.task.body.__name__ in NO_DRY_RUN:
+            return False
+        self.config.load_collection(self.collection.configuration(call.called_as))
+        self.config.load_shell_env()
+        return bool(call.kwargs.get("dry_run") or self.config.run.dry)
+
     def _distinct(self, tasks: tuple[Any, ...]) -> list[tuple[str, dict[str, Any]]]:
         """Answer the calls asked for, each once where Invoke would run it once."""
         calls = [(call.called_as, dict(call.kwargs)) for call in self.normalize(tasks)]
         if not self.config.tasks.get("dedupe", True):
             return calls
         return [call for number, call in enumerate(calls) if call not in calls[:number]]
+
+
+def _changes(call: Any) -> bool:
+    """Tell whether a call is of a task of ours that changes something, unless it is a dry run."""
+    body = call.task.body
+    if not getattr(body, "__module__", "").startswith("snapback.tasks."):
+        return False
+    return body.__name__ in NO_DRY_RUN or "dry_run" in signature(body).parameters
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))

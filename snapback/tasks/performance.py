@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from snapback import config
-from snapback.config import Loaded
+from snapback.config import Choice, Loaded, Source
 from snapback.core.log_context import about
 from snapback.core.model.outcome import Outcome
 from snapback.core.secrets import redact
@@ -25,6 +25,7 @@ from snapback.tasks.executor import UNKNOWN
 
 log = logging.getLogger(__name__)
 _MADE = ("snapshots", "replica", "made")
+_warned_of: set[Path | None] = set()  # by a task of this chain
 _LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK: logging.DEBUG}
 
 
@@ -47,6 +48,7 @@ class Performance:
     """One task at work; see :func:`snapback.tasks.boundary.perform` for what isn't told here.
 
     :ivar stop: set when the run is asked to stop.
+    :ivar find_source: returns where the settings are to be read from; raises ConfigError.
     :ivar check_usage: raises UsageError where the task was called in a way that it can't be.
     """
 
@@ -62,7 +64,7 @@ class Performance:
     for_monitor: bool
     only_looks: bool
     stop: threading.Event
-    fabfile_folder: Path | None
+    find_source: Callable[[], Source]
     check_usage: Callable[[], None]
     screen: Screen = field(init=False)
 
@@ -89,12 +91,12 @@ class Performance:
 
     def _load(self) -> tuple[Loaded, SnapbackError | None]:
         """Answer the settings, or of broken ones what can be read of telling, and why."""
-        path = None
+        source = Source(choice=Choice.REFUSED)
         try:
-            path = config.find(self.fabfile_folder)
-            loaded = config.load(path)
+            source = self.find_source()
+            loaded = config.load(source)
         except ConfigError as error:
-            return Loaded(settings=config.salvage(path), path=path), error
+            return Loaded(settings=config.salvage(source.path), source=source), error
         try:
             self.check_usage()
             if self.quiet and self.verbose:
@@ -107,7 +109,13 @@ class Performance:
     def _with_hooks(self, run: Run, refusal: SnapbackError | None) -> tuple[int, bool]:
         bell = self._bell(run)
         began = time.monotonic()
-        log.info("snapback %s begins%s", version("snapback"), ", a dry run" if self.dry_run else "")
+        log.info(
+            "snapback %s (configuration: %s) begins%s",
+            version("snapback"),
+            run.loaded.source,
+            ", a dry run" if self.dry_run else "",
+        )
+        self._warn_of_doubts(run)
         if bell and not refusal:
             bell.started()
         ending = self._refused(refusal) if refusal else self._do(run)
@@ -119,6 +127,18 @@ class Performance:
             return ending.code or 1, True
         return ending.code, ending.ends_chain
 
+    def _warn_of_doubts(self, run: Run) -> None:
+        """Warn of a configuration that others may have written; a chain is told once."""
+        source = run.loaded.source
+        if not source.doubts:
+            return
+        warning = f"{source.path}: {'; '.join(source.doubts)}"
+        shown = not (self.quiet or run.settings.quiet or source.path in _warned_of)
+        log.warning("%s", warning, extra={"shown": shown})
+        if shown:
+            _warned_of.add(source.path)
+            self._warn(warning)
+
     def _bell(self, run: Run) -> hooks.Bell | None:
         if self.dry_run or hooks.runs_in_a_hook():
             return None
@@ -129,6 +149,7 @@ class Performance:
             task=self.task,
             run_id=run.run_id,
             warn=self._warn,
+            configuration=run.loaded.source.name,
         )
 
     def _do(self, run: Run) -> _Ending:
@@ -168,9 +189,7 @@ class Performance:
         elif ending.said:
             self.screen.problem(f"{self.task}: {ending.said}")
         report = ending.report
-        whole = partial(
-            document, self.task, run.run_id, self.dry_run, report, ending.code, ending.said
-        )
+        whole = partial(document, self.task, run, self.dry_run, report, ending.code, ending.said)
         self.screen.document(whole)
         outcomes = report.outcomes if report else ()
         return hooks.Ended(

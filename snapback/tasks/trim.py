@@ -59,8 +59,9 @@ def trim_snapshots(
     something is left behind that needs a hand.
     """
 
-    def body(run: Run, _: Screen, dry: bool) -> Report:
+    def body(run: Run, screen: Screen, dry: bool) -> Report:
         from snapback.errors import UsageError
+        from snapback.report.defaults import say_defaults
         from snapback.report.page import write_page
         from snapback.report.pages import page_of_trimming
         from snapback.report.trims import trim_report
@@ -70,6 +71,8 @@ def trim_snapshots(
             raise UsageError("--tag-value needs --tag-name")
         if html and not dry:
             raise UsageError("--html shows what would be deleted: it needs --dry-run")
+        if dry:
+            say_defaults(run, screen, "trim_snapshots")
         trimming = trim(
             run,
             region_name,
@@ -148,10 +151,13 @@ def delete_broken_snapshots(
     of ours were found; 4 something is left behind that needs a hand.
     """
 
-    def body(run: Run, _: Screen, dry: bool) -> Report:
+    def body(run: Run, screen: Screen, dry: bool) -> Report:
+        from snapback.report.defaults import say_defaults
         from snapback.report.trims import trim_report
         from snapback.trim import delete_broken
 
+        if dry:
+            say_defaults(run, screen, "delete_broken_snapshots")
         return trim_report(delete_broken(run, region_name, dry_run=dry), dry)
 
     perform(

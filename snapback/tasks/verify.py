@@ -179,7 +179,7 @@ def mount_snapshot(
         def ready(mounted: Outcome) -> None:
             screen.result(mounted.facts["ssh"])
             now = Report(outcomes=[mounted], columns=())
-            screen.document(lambda: document("mount_snapshot", run.run_id, False, now, 0, ""))
+            screen.document(lambda: document("mount_snapshot", run, False, now, 0, ""))
 
         done = mount(run, snapshot_id, region_name, errand, Telling(screen.line, ready))
         return Report(outcomes=[done], columns=(), summary=[done.explanation])

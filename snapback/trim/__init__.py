@@ -45,6 +45,7 @@ def trim_snapshots(
     :param executor: what reads and plans, an account's region at a time, as for
         :func:`~snapback.backup.backup_instances_by_tag`. What deletes is always this process.
     :raises BrakeError: suspiciously much would go; nothing was deleted.
+    :raises ConfigError: no configuration was found, nor said to be ``none``; nothing was deleted.
     :raises ItemsFailed: not all went well, or broken snapshots of ours were found; its ``outcomes``
         say what became of each.
 
@@ -69,6 +70,7 @@ def delete_broken_snapshots(
     :param account: the account's name in the configuration; ``None``: all of them.
     :param executor: what reads and plans, an account's region at a time, as for
         :func:`~snapback.backup.backup_instances_by_tag`. What deletes is always this process.
+    :raises ConfigError: no configuration was found, nor said to be ``none``; nothing was deleted.
     :raises ItemsFailed: broken snapshots of ours were found; its ``outcomes`` say which.
 
     Source: DescribeSnapshots, DeleteSnapshot.
@@ -102,6 +104,7 @@ def trim(
     :param brake: ``None``: as configured, nothing released.
     :raises UsageError: something to release isn't there.
     """
+    _refuse_without_configuration(run, dry_run)
     places = run.places(region_name)
     flying = transfers(run)
     brake = brake or Brake(percent=run.settings.max_delete)
@@ -118,8 +121,18 @@ def trim(
 
 def delete_broken(run: Run, region_name: str | None = None, *, dry_run: bool = False) -> Trimming:
     """Delete broken snapshots; see :func:`delete_broken_snapshots`."""
+    _refuse_without_configuration(run, dry_run)
     plans, failures = _plans_of(units.each(run, run.places(region_name), _plan_broken_place))
     return Trimming(tuple(plans), (*carry_out(run, plans, dry_run=dry_run), *failures))
+
+
+def _refuse_without_configuration(run: Run, dry_run: bool) -> None:
+    """Refuse to delete by the defaults where nobody has said that they are meant.
+
+    :raises ConfigError: no configuration was found, and this is no dry run.
+    """
+    if not dry_run:
+        run.loaded.source.refuse_to_delete()
 
 
 def _plans_of(

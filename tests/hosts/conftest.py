@@ -57,7 +57,7 @@ def reachable(sandbox: Sandbox, configure: Callable[..., Path]) -> Callable[...,
 def real_run(reachable: Callable[..., Any]) -> Iterator[Run]:
     """A run whose time is the machine's, since hosts take their time to boot."""
     path = reachable(temporary={"source_cidr": "203.0.113.7/32", "lease_minutes": 20})
-    with use(Run(config.load(path))) as found:
+    with use(Run(config.load(config.named_file(path)))) as found:
         yield found
 
 

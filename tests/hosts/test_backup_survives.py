@@ -49,7 +49,7 @@ class Web:
         return are_writable(self.sandbox, self.instance_id, "/data", "/")
 
     def back_up(self) -> None:
-        run = Run(config.load(self.path))
+        run = Run(config.load(config.named_file(self.path)))
         self.outcomes += back_up_by_tag(run, "us-east-1", None, None, False, True)
 
     @contextmanager

@@ -39,13 +39,17 @@ def running_sandbox() -> Iterator[Sandbox]:
 def sandbox(
     running_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
-    """An empty EC2 with three regions, and an environment in which nothing else is reachable."""
+    """An empty EC2 with three regions, and an environment in which nothing else is reachable.
+
+    The defaults are in force, on purpose: what deletes is refused without a configuration.
+    """
     running_sandbox.reset()
     for name in list(os.environ):
         if name.startswith(("AWS_", "SNAPBACK_")):
             monkeypatch.delenv(name)
     for name, value in running_sandbox.environ.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SNAPBACK_CONFIG", "none")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     yield running_sandbox
@@ -155,7 +159,8 @@ def begin(sandbox: Sandbox) -> Callable[..., Run]:
 
     def new(path: Path | None = None) -> Run:
         stop = Stepping(sandbox)
-        return Run(config.load(path), stop=stop, sleep=stop.sleep, clock=stop.clock)
+        source = config.named_file(path) if path else config.find(named=config.DEFAULTS)
+        return Run(config.load(source), stop=stop, sleep=stop.sleep, clock=stop.clock)
 
     return new
 

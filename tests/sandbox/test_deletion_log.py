@@ -29,6 +29,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("sandbox")
 
 POLICY = dict.fromkeys(("hourly", "weekly", "monthly", "quarterly", "yearly"), 0) | {"daily": 3}
+SMALL_DISK = 12 * 1024
 BROKEN = {"volume": "web:/dev/sda1", "age": "3h", "state": "error", "description": RECORD}
 
 
@@ -53,12 +54,12 @@ def settings(configure):
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 12 KiB, which some twenty lines fill."""
+    """A real file system of 12 KiB."""
     if os.geteuid() or sys.platform != "linux":
         pytest.skip("only root on Linux can mount a small file system")
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12k", "small", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "small", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a file system can't be mounted here")
     yield folder
@@ -75,17 +76,29 @@ def outcomes(ended) -> dict[str, str]:
     return {item["subject"]: item["outcome"] for item in ended.document["items"]}
 
 
+def fill(log: Path, room: int) -> None:
+    """Begin the log so that so many bytes are left on the small disk."""
+    line = json.dumps({"x": ""}) + "\n"
+    taken_up = SMALL_DISK - room - len(line)
+    log.write_text(line.replace('""', json.dumps("x" * taken_up)))
+
+
 @pytest.mark.parametrize(
-    ("taken_up", "word"),
-    [(100, "deleted, not written down"), (500, "failed")],
+    ("whole_lines", "word"),
+    [(15, "deleted, not written down"), (16, "failed")],
     ids=["after a deletion", "before one"],
 )
 def test_on_a_full_disk_each_snapshot_is_told_as_what_became_of_it(
-    sandbox, histories, fab, settings, world, small_disk, taken_up, word
+    sandbox, histories, fab, settings, world, small_disk, tmp_path, whole_lines, word
 ):
     histories("us-east-1")
+    settings(deletion_log=str(tmp_path / "large.jsonl"), workers=1)
+    assert fab("trim_snapshots").code == 0
+    sizes = [len(line) + 1 for line in (tmp_path / "large.jsonl").read_text().splitlines()]
+    sandbox.reset()
+    histories("us-east-1")
     log = small_disk / "log.jsonl"
-    log.write_text(json.dumps({"x": "x" * taken_up}) + "\n")
+    fill(log, sum(sizes[:whole_lines]) + sizes[whole_lines] // 2)
     settings(deletion_log=str(log), workers=1)
     ended = fab("trim_snapshots", "--json")
     assert ended.code == 1

@@ -192,7 +192,7 @@ def test_the_configuration_is_found_beside_the_fabfile(load, sandbox, tmp_path: 
     (project / "snapback.yaml").write_text("workers: 7\n")
     ended = subprocess.run(
         [BIN / "fab", "-r", project, "show-config", "--json"], cwd=tmp_path, capture_output=True,
-        text=True, check=True, timeout=60,
+        text=True, check=True, timeout=60, env={**os.environ, "SNAPBACK_CONFIG": ""},
     )  # fmt: skip
     shown = json.loads(ended.stdout)
     assert shown["file"] == str(project / "snapback.yaml")

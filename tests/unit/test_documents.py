@@ -32,6 +32,7 @@ from snapback.config import (
     Ssh,
     Temporary,
     load,
+    named_file,
 )
 from snapback.core.backup.set_plan import Earmark, plan_set
 from snapback.core.backup.volume_tags import VolumeTags
@@ -118,13 +119,13 @@ def switched_on() -> str:
 
 
 def test_the_example_as_it_stands_is_the_defaults() -> None:
-    assert load(EXAMPLE).settings == Settings()
+    assert load(named_file(EXAMPLE)).settings == Settings()
 
 
 def test_the_example_shows_every_option(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(switched_on())
-    settings = load(path).settings
+    settings = load(named_file(path)).settings
     assert settings.model_fields_set == set(Settings.model_fields)
     assert settings.retention.model_fields_set == set(Retention.model_fields)
     assert settings.replication.model_fields_set == set(config.Replication.model_fields)
@@ -228,7 +229,7 @@ def test_every_command_line_can_be_parsed(page: Path) -> None:
 
 def test_the_command_lines_are_found() -> None:
     lines = _COMMAND.findall("\n".join(blocks(text("README.md"), "sh", "text", "ini")))
-    assert len(lines) == 17
+    assert len(lines) == 18
 
 
 def test_every_make_target_is_there_and_told() -> None:
@@ -341,11 +342,11 @@ def test_the_json_documents_are_as_told() -> None:
         (of_tags, volume_tags_report([tagging], dry_run=False)),
         (of_doctor, examined),
     ):
-        real = document("task", "run-1", False, report, 0)
+        real = document("task", run, False, report, 0)
         assert list(told) == list(real)
         for item, like in zip(told["items"], cycle(real["items"]), strict=False):
             assert list(item) == list(like)
-    common = document("task", "run-1", False, None, 0)
+    common = document("task", run, False, None, 0)
     assert list(of_config)[: len(common)] == list(common)
     assert re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)[: len(common)] == list(common)
 

@@ -52,5 +52,7 @@ def test_every_error_survives_the_way_to_another_process(error: type[errors.Snap
 def test_the_settings_do_too(tmp_path: Path) -> None:
     from snapback import config
 
-    loaded = config.load(Path(__file__).resolve().parents[2] / "config.example.yaml")
+    loaded = config.load(
+        config.named_file(Path(__file__).resolve().parents[2] / "config.example.yaml")
+    )
     assert pickle.loads(pickle.dumps(loaded)) == loaded

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,6 +21,38 @@ _PUNCTUATION = ";&|()<>\n"
 _GIVEN_VARIABLE = re.compile(r"[A-Za-z_]\w*=")
 _EXPANDED = set("$`*?[]{}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def judge_configuration(
+    text: str, path: str, *, found_here: bool, is_meant: bool, doubts: Sequence[str]
+) -> Line:
+    """Judge whether the configuration in force is the one that other runs will use, and safe.
+
+    :param text: which it is, and how it was chosen.
+    :param found_here: whether it was found in the current folder.
+    :param is_meant: whether there is a file, or the defaults were asked for.
+    :param doubts: why others than root and the caller may have written it.
+    """
+    advice = []
+    if not is_meant:
+        advice.append(
+            "write one, and name it in SNAPBACK_CONFIG: trim_snapshots and "
+            "delete_broken_snapshots are refused without"
+        )
+    if found_here:
+        advice.append(
+            f"set SNAPBACK_CONFIG={path} in crontabs and units: cron starts in another folder, and "
+            "won't find it"
+        )
+    if doubts:
+        advice.append("let nobody but root and its user write to it, or to its folder")
+    return Line(
+        check="configuration",
+        subject=path or "none",
+        level=Level.WARNING if advice else Level.OK,
+        text="; ".join([text, *doubts]),
+        advice="; ".join(advice),
+    )
 
 
 def judge_file(check: str, path: str, hindrance: str, advice: str) -> Line:

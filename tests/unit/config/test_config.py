@@ -1,4 +1,4 @@
-"""The configuration: where it is found, what it refuses, which retention is in force."""
+"""The configuration: what it refuses, which retention is in force."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from snapback.config import HostSettings, Settings, find, load
+from snapback import config
+from snapback.config import Choice, HostSettings, Loaded, Settings, Source, named_file
 from snapback.core.trim.policy import Policy
 from snapback.errors import ConfigError
 from snapback.report.configuration import reach_in_words
@@ -32,39 +33,15 @@ def written(path: Path, text: str = "") -> Path:
     return path
 
 
+def load(path: Path | None) -> Loaded:
+    return config.load(named_file(path) if path else Source(choice=Choice.NONE))
+
+
 def refusal(tmp_path: Path, text: str) -> str:
     path = written(tmp_path / "c.yaml", text)
     with pytest.raises(ConfigError) as raised:
         load(path)
     return str(raised.value).replace(f"{path}: ", "")
-
-
-def test_no_file_is_fine_and_everything_has_its_default() -> None:
-    assert find() is None
-    loaded = load(None)
-    assert loaded.settings == Settings()
-    assert loaded.settings.policy("us-east-1") == Policy()
-
-
-def test_the_first_file_there_is_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fabfiles = tmp_path / "fabfiles"
-    places = [
-        tmp_path / "home/.config/snapback/config.yaml",
-        tmp_path / "here/snapback.yaml",
-        fabfiles / "snapback.yaml",
-        tmp_path / "named.yaml",
-    ]
-    for place in places[:3]:
-        written(place)
-        assert find(fabfiles) == place
-    monkeypatch.setenv("SNAPBACK_CONFIG", str(written(places[3])))
-    assert find(fabfiles) == places[3]
-
-
-def test_a_named_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SNAPBACK_CONFIG", "/no/such.yaml")
-    with pytest.raises(ConfigError, match=r"SNAPBACK_CONFIG=/no/such.yaml: there is no such file"):
-        find()
 
 
 def test_all_problems_are_reported_at_once_each_with_its_path(tmp_path: Path) -> None:
@@ -128,24 +105,6 @@ def test_a_file_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
         load(path)
     with pytest.raises(ConfigError, match="can't be read"):
         load(tmp_path)
-
-
-def test_a_file_that_can_not_be_looked_for_is_refused_rather_than_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loop = tmp_path / "home/.config"
-    loop.parent.mkdir()
-    loop.symlink_to(loop)
-    with pytest.raises(ConfigError, match="can't be looked for"):
-        find()
-
-
-def test_a_home_that_is_not_there_is_no_place_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", "~nobody-is-called-so/.config")
-    assert find() is None
-    monkeypatch.setenv("SNAPBACK_CONFIG", "~nobody-is-called-so/c.yaml")
-    with pytest.raises(ConfigError, match="there is no such file"):
-        find()
 
 
 @pytest.mark.parametrize(("text", "quiet"), [("1", True), ("yes", True), ("0", False), ("", False)])
