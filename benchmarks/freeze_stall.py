@@ -25,8 +25,8 @@ from measuring import Aims, show_head, show_row
 
 from snapback import config
 from snapback.backup import back_up_by_tag
-from snapback.errors import Word
 from snapback.run import Run
+from snapback.words import Word
 
 AIM_S = 0.15
 WRITER = r"""

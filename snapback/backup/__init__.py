@@ -21,8 +21,9 @@ from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import UsageError, Word
+from snapback.errors import UsageError
 from snapback.run import Run, current, fanout, units
+from snapback.words import Word
 
 
 def create_snapshot(

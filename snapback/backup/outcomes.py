@@ -10,8 +10,9 @@ from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.set_plan import SetPlan
 from snapback.core.model import Instance
 from snapback.core.model.outcome import Outcome, word_for
-from snapback.errors import SnapbackError, VolumesBusy, Word, in_the_way
+from snapback.errors import SnapbackError, VolumesBusy, in_the_way
 from snapback.ssh.freeze import Terms
+from snapback.words import Word
 
 
 def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) -> Outcome:

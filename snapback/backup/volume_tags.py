@@ -11,8 +11,9 @@ from snapback.core.model.outcome import Outcome
 from snapback.ec2.instances import all_instances, instances_by_tag
 from snapback.ec2.tags import create_tags
 from snapback.ec2.volumes import all_volumes, in_batches, volumes_of
-from snapback.errors import ApiError, Interrupted, SnapbackError, UsageError, Word
+from snapback.errors import ApiError, Interrupted, SnapbackError, UsageError
 from snapback.run import Run, current, fanout
+from snapback.words import Word
 
 MOST_BATCHES = 5
 

@@ -13,7 +13,8 @@ from snapback.core.model import Place, Snapshot, record
 from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, may_have_succeeded_before, pages
 from snapback.ec2.tags import read_tags, write_tags
-from snapback.errors import ApiError, LostAnswer, UsageError, Word
+from snapback.errors import ApiError, LostAnswer, UsageError
+from snapback.words import Word
 
 # Looking for what a lost call may have made: 7.5 s in all, on purpose less than the 15 s in which
 # EC2 refuses a second snapshot of a volume. So, should it become visible later than that, a

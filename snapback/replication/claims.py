@@ -25,9 +25,10 @@ from snapback.core.replication.replication_plan import Step
 from snapback.ec2.key_pairs import create_key_pair, delete_key_pair, key_pairs
 from snapback.ec2.snapshots import own_snapshots
 from snapback.ec2.tags import create_tags
-from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError, Word
+from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError
 from snapback.run import Run
 from snapback.snapshots.in_flight import CLAIM
+from snapback.words import Word
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,11 @@ from snapback.core.replication.replication_plan import (
     Waiting,
 )
 from snapback.ec2.snapshots import snapshots_by_id
-from snapback.errors import (
-    SnapbackError,
-    SnapshotTimeout,
-    Word,
-)
+from snapback.errors import SnapbackError, SnapshotTimeout
 from snapback.replication.engine import Opener, Options
 from snapback.run import Run, fanout
 from snapback.run.waiting import looks
+from snapback.words import Word
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Known, ReplicationPlan, Waiting
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import check_id, snapshots_by_id
-from snapback.errors import SnapbackError, UsageError, Word
+from snapback.errors import SnapbackError, UsageError
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.by_rsync import open_rsync_engine
 from snapback.replication.engine import Opener, Options
 from snapback.replication.execute import carry_out, would
 from snapback.run import Run, fanout
 from snapback.snapshots.catalog import view_of, what_is_lacking
+from snapback.words import Word
 from snapback.workers.sweep import sweep_places
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from snapback.core.doctor.checkup import Level, Line
 from snapback.core.doctor.permissions import Need, merged
 from snapback.core.model.outcome import Outcome
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact
+from snapback.words import Word
 
 WORDS = {Level.OK: Word.OK, Level.WARNING: Word.WARNING, Level.FAILURE: Word.FAILED}
 COLUMNS = (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from snapback.core.model.outcome import Outcome
-from snapback.errors import Word
 from snapback.replication.mountpoints import Side
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.ssh.moving import Moved
+from snapback.words import Word
 
 COLUMNS = (
     Column("from", fact("source")),

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from snapback.core.replication.estimate import CHANGED_A_DAY, Estimate, estimate
 from snapback.core.replication.replication_plan import ReplicationPlan
-from snapback.errors import Word
 from snapback.replication.routes import Replication
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.run import Run
+from snapback.words import Word
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from snapback.core.model.outcome import Outcome
-from snapback.errors import worst_of
+from snapback.words import worst_of
 
 if TYPE_CHECKING:
     from snapback.run import Run

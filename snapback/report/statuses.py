@@ -13,9 +13,9 @@ from snapback.core.status.health import Severity
 from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.status.survey import Temporary
 from snapback.core.text import printable
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
+from snapback.words import Word
 
 WORDS = {
     Severity.OK: Word.OK,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapback.core.model.outcome import Outcome
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
+from snapback.words import Word
 
 COLUMNS = (
     Column("thing", lambda outcome: outcome.subject),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from snapback.core.trim.brake import Stopped
 from snapback.core.trim.trim_plan import TrimPlan
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.trim import Trimming
+from snapback.words import Word
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),

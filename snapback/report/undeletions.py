@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import KEEP
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.undelete import Undeletion
+from snapback.words import Word
 
 
 def _minute(name: str) -> Callable[[Outcome], str]:

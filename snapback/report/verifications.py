@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from snapback.errors import Word
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.verify import Verification
+from snapback.words import Word
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),

@@ -14,8 +14,9 @@ from snapback.core.model.reasons import Reason
 from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restore_plan import Maps
 from snapback.ec2.temporary import Lender
-from snapback.errors import SnapbackError, Word
+from snapback.errors import SnapbackError
 from snapback.run import Run
+from snapback.words import Word
 from snapback.workers.sweep import lender_at
 
 SHORTEST_LEASE = timedelta(minutes=30)

@@ -17,13 +17,14 @@ from snapback.ec2.instances import console_output
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import run_instance, status_checks
 from snapback.ec2.temporary import Lender
-from snapback.errors import LeftBehind, SnapbackError, Word
+from snapback.errors import LeftBehind, SnapbackError
 from snapback.restore.common import word_for
 from snapback.restore.instances import image_of, outcome_of
 from snapback.run import Run
 from snapback.run.waiting import looks
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import Key, new_key
+from snapback.words import Word
 from snapback.workers.sweep import lender_at
 
 MARGIN_MINUTES = 30

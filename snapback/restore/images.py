@@ -12,10 +12,11 @@ from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_both, in_utc
 from snapback.core.restore.image_plan import ImagePlan, plan_image
 from snapback.ec2.restoring import image_named, register_image, wait_for_image
-from snapback.errors import SnapbackError, UsageError, Word
+from snapback.errors import SnapbackError, UsageError
 from snapback.restore.common import Restoration, in_words, outcome, word_for
 from snapback.run import Run
 from snapback.snapshots.search import as_meant, moment, set_of_instance, set_of_snapshot
+from snapback.words import Word
 
 
 def create_one_ami(

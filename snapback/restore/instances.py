@@ -36,7 +36,7 @@ from snapback.ec2.restoring import (
 )
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
-from snapback.errors import LeftBehind, SnapbackError, UsageError, Word
+from snapback.errors import LeftBehind, SnapbackError, UsageError
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -50,6 +50,7 @@ from snapback.restore.images import about, facts_of
 from snapback.run import Run, fanout
 from snapback.snapshots.catalog import snapshots_with_tag
 from snapback.snapshots.search import as_meant, moment, set_of_instance
+from snapback.words import Word
 
 LATELY = timedelta(days=7)
 

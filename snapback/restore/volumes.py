@@ -14,7 +14,7 @@ from snapback.core.model.times import in_both, in_utc
 from snapback.core.restore.volume_plan import VolumePlan, plan_volume
 from snapback.ec2.instances import check_id, instance_by_id
 from snapback.ec2.restoring import attach_volume, create_volume, wait_for_volume
-from snapback.errors import SnapbackError, UsageError, Word
+from snapback.errors import SnapbackError, UsageError
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -25,6 +25,7 @@ from snapback.restore.common import (
 )
 from snapback.run import Run
 from snapback.snapshots.search import as_meant, moment, snapshot_by_id, snapshot_of_volume
+from snapback.words import Word
 
 
 def restore_one_volume(

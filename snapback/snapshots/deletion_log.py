@@ -26,8 +26,9 @@ from typing import Any
 from snapback.core.log_context import about, of_item
 from snapback.core.model import Snapshot
 from snapback.ec2 import snapshots as ec2_snapshots
-from snapback.errors import ConfigError, LogFailed, NotBegun, NotWrittenDown, Word
+from snapback.errors import ConfigError, LogFailed, NotBegun, NotWrittenDown
 from snapback.run import Run
+from snapback.words import Word
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from fabric.executor import Executor
 from invoke.exceptions import Exit
 
-from snapback.errors import worst_of
+from snapback.words import worst_of
 
 UNKNOWN = 3
 REFUSED = 2

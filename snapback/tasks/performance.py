@@ -17,11 +17,12 @@ from snapback.config import Choice, Loaded, Source
 from snapback.core.log_context import about
 from snapback.core.model.outcome import Outcome
 from snapback.core.secrets import redact
-from snapback.errors import ConfigError, SnapbackError, UsageError, Word
+from snapback.errors import ConfigError, SnapbackError, UsageError
 from snapback.report.report import Report, document, in_words
 from snapback.report.screen import Screen, one_line
 from snapback.run import Run, hooks, logs, use
 from snapback.tasks.executor import UNKNOWN
+from snapback.words import Word
 
 log = logging.getLogger(__name__)
 _MADE = ("snapshots", "replica", "made")

@@ -11,13 +11,14 @@ from snapback.core.model import Place, Snapshot
 from snapback.core.model.outcome import Outcome
 from snapback.core.trim.brake import Brake
 from snapback.core.trim.trim_plan import TrimPlan, plan_broken, plan_trim
-from snapback.errors import BrakeError, UsageError, Word
+from snapback.errors import BrakeError, UsageError
 from snapback.run import Run, current, fanout, units
 from snapback.snapshots.catalog import all_snapshots
 from snapback.snapshots.in_flight import Transfers, transfers
 from snapback.snapshots.protection import protection_of
 from snapback.trim.deletions import carry_out
 from snapback.trim.kept import braked, kept_all
+from snapback.words import Word
 
 
 @dataclass(frozen=True)

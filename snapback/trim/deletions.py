@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from snapback.core.model import Place, Snapshot
 from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.trim.trim_plan import TrimPlan
-from snapback.errors import SnapbackError, Word
+from snapback.errors import SnapbackError
 from snapback.run import Run, fanout
 from snapback.snapshots import deletion_log
+from snapback.words import Word
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from snapback.core.model.tags import KEEP
 from snapback.core.trim.brake import Stopped, is_policy_wrong
 from snapback.core.trim.reasons import TrimReason
 from snapback.core.trim.trim_plan import TrimPlan
-from snapback.errors import Word
+from snapback.words import Word
 
 
 def braked(plans: Sequence[TrimPlan]) -> tuple[list[TrimPlan], list[Outcome]]:

@@ -14,11 +14,12 @@ from snapback.ec2 import recycle_bin
 from snapback.ec2.instances import check_id as check_instance
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.ec2.volumes import check_id as check_volume
-from snapback.errors import ConfigError, UsageError, Word
+from snapback.errors import ConfigError, UsageError
 from snapback.run import Run, current, fanout
 from snapback.snapshots.catalog import snapshots_of_instance, snapshots_of_volume
 from snapback.snapshots.deletion_history import deletions_meant
 from snapback.undelete.execute import carry_out, shown
+from snapback.words import Word
 
 Logged = Mapping[Place, Mapping[str, Deletion]]
 

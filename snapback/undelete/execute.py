@@ -15,8 +15,9 @@ from snapback.core.undelete.undelete_plan import Verdict
 from snapback.ec2 import recycle_bin
 from snapback.ec2.snapshots import snapshots_by_id
 from snapback.ec2.tags import create_tags
-from snapback.errors import LostAnswer, SnapbackError, Word
+from snapback.errors import LostAnswer, SnapbackError
 from snapback.run import Run, fanout
+from snapback.words import Word
 
 _WORDS = {
     Fate.IN_THE_BIN: Word.WOULD,

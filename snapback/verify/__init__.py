@@ -21,13 +21,14 @@ from snapback.core.verify.verify_plan import (
 )
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import LeftBehind, SnapbackError, UsageError, Word
+from snapback.errors import LeftBehind, SnapbackError, UsageError
 from snapback.run import Run, current, fanout
 from snapback.run.fanout import Result, or_raise
 from snapback.snapshots.catalog import all_snapshots, snapshots_of_instance
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh.examining import Command, examine
 from snapback.verify.copies import Elsewhere, copies_elsewhere
+from snapback.words import Word
 from snapback.workers import Helper, helper
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,14 @@ from snapback.core.model.backup_sets import unusable
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_utc
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import Interrupted, UsageError, Word
+from snapback.errors import Interrupted, UsageError
 from snapback.run import Run
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh import disks
 from snapback.ssh.examining import Mountable, fit_to_mount
 from snapback.ssh.fetching import door, fetch
 from snapback.ssh.host import address_of
+from snapback.words import Word
 from snapback.workers import Helper, helper
 
 LOOKS_S = 0.5

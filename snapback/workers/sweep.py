@@ -11,9 +11,10 @@ from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import EXPIRES
 from snapback.ec2.removal import lent_things, take_back
 from snapback.ec2.temporary import Lender
-from snapback.errors import Interrupted, SnapbackError, Word
+from snapback.errors import Interrupted, SnapbackError
 from snapback.run import Run, fanout
 from snapback.run.fanout import Result
+from snapback.words import Word
 
 
 def lender_at(run: Run, place: Place, shortest_lease: timedelta = timedelta()) -> Lender:

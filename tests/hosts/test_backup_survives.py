@@ -15,8 +15,8 @@ from ec2_sandbox import Sandbox
 from snapback import config
 from snapback.backup import back_up_by_tag
 from snapback.core.model.outcome import Outcome
-from snapback.errors import Word
 from snapback.run import Run
+from snapback.words import Word
 from tests.hosts.helpers import (
     HANG_S,
     are_writable,

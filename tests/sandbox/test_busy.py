@@ -9,8 +9,9 @@ import pytest
 from snapback import backup_instances_by_tag, create_snapshot
 from snapback.core.model import Place, Volume
 from snapback.core.model.record import parse
-from snapback.errors import ItemsFailed, VolumesBusy, Word
+from snapback.errors import ItemsFailed, VolumesBusy
 from snapback.run import use
+from snapback.words import Word
 from tests.sandbox.conftest import instance
 
 pytestmark = pytest.mark.usefixtures("sandbox")

@@ -12,8 +12,9 @@ import pytest
 from snapback import get_region_conn, get_relevant_snapshots, rsync_region
 from snapback.core.model import Place
 from snapback.core.replication.replication_plan import Step
-from snapback.errors import AlreadyReplicated, BeingReplicated, Collision, Word
+from snapback.errors import AlreadyReplicated, BeingReplicated, Collision
 from snapback.replication.claims import held, name_of, renew
+from snapback.words import Word
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import sets
 from tests.unit.builders import snapshot

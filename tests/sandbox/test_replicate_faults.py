@@ -8,13 +8,14 @@ from snapback import (
     trim_snapshots,
 )
 from snapback.core.model import Place
-from snapback.errors import ItemsFailed, Word
+from snapback.errors import ItemsFailed
 from snapback.replication.by_copy import open_copy_engine
 from snapback.replication.engine import Options
 from snapback.replication.execute import carry_out
 from snapback.replication.routes import replicate_region
 from snapback.run import use
 from snapback.snapshots.catalog import what_is_lacking
+from snapback.words import Word
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import BY_COPY, EAST, WEST, by_copy, latest, records, sets, words
 

@@ -13,9 +13,10 @@ from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
-from snapback.errors import ItemsFailed, UsageError, Word
+from snapback.errors import ItemsFailed, UsageError
 from snapback.snapshots.catalog import all_snapshots
 from snapback.verify.copies import copies_elsewhere
+from snapback.words import Word
 from tests.sandbox.conftest import changing_calls, instance
 from tests.sandbox.replicas import EAST, WEST
 from tests.sandbox.test_temporary import things

@@ -48,7 +48,6 @@ from snapback.core.restore.restore_plan import Given, Maps, There, plan_instance
 from snapback.core.trim.trim_plan import TrimPlan
 from snapback.core.undelete.reasons import Fate
 from snapback.core.undelete.undelete_plan import Verdict as Undeleted
-from snapback.errors import Word
 from snapback.replication.execute import would
 from snapback.replication.routes import Replication
 from snapback.report.backups import backup_report
@@ -68,6 +67,7 @@ from snapback.tasks.boundary import ABANDONED
 from snapback.trim import deletions
 from snapback.undelete import Undeletion
 from snapback.undelete.execute import shown
+from snapback.words import Word, worst_of
 from tests.unit.builders import an_instance, at, instance, seen, snapshot, status_of, volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,7 +204,7 @@ def test_the_exit_codes_are_those_of_the_code(name: str) -> None:
     (order,) = re.findall(r"4, then (\d), (\d), (\d), (\d)\.", text(name))
     gravest_first = [4, *map(int, order)]
     for number, code in enumerate(gravest_first):
-        assert errors.worst_of(gravest_first[number:]) == code
+        assert worst_of(gravest_first[number:]) == code
 
 
 def test_both_tables_of_exit_codes_are_one() -> None:

@@ -11,7 +11,7 @@ from snapback import errors
 from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome
-from snapback.errors import Word
+from snapback.words import Word
 from tests.unit.builders import snapshot, volume
 
 HERE = Place("us-east-1", "prod")

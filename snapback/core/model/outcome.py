@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snapback.core.model import NOWHERE, Place
-from snapback.errors import SnapbackError, Word
+from snapback.errors import SnapbackError
+from snapback.words import Word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

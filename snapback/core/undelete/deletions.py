@@ -14,7 +14,7 @@ from typing import Any
 
 from snapback.core.model import Place
 from snapback.core.model.record import parse_untagged
-from snapback.errors import Word
+from snapback.words import Word
 
 _SNAPSHOT_ID = re.compile(r"snap-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+\Z")

@@ -20,9 +20,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from snapback.config import Loaded, Settings
-from snapback.errors import ApiError, ConfigError, LogFailed, NotBegun, NotWrittenDown, Word
+from snapback.errors import ApiError, ConfigError, LogFailed, NotBegun, NotWrittenDown
 from snapback.run import Run, fanout
 from snapback.snapshots.deletion_log import DeletionLog, append, delete, open_log
+from snapback.words import Word
 from tests.unit.builders import snapshot
 
 ME = "arn:aws:iam::123456789012:user/me"

@@ -21,9 +21,8 @@ from snapback.errors import (
     SnapshotFailed,
     SnapshotTimeout,
     UsageError,
-    Word,
-    worst_of,
 )
+from snapback.words import Word, worst_of
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from snapback.core.leases.lease import Kind, Lent, expiry, marks
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.status.health import Limits, Severity, judge
 from snapback.core.status.history import Standing
-from snapback.errors import SnapbackError, Word
+from snapback.errors import SnapbackError
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
 from snapback.status import Status
+from snapback.words import Word
 from tests.unit.builders import (
     REGION,
     an_instance,
