@@ -83,8 +83,8 @@ def read_status(
 ) -> Status:
     """Answer the state of the backups of one region, or of all that are in use.
 
-    The regions where replicas should be are read too. In each: six describes, paged; two more
-    for what the next trimming would delete.
+    The regions where replicas should be are read too. In each: six describes, paged; for what the
+    next trimming would delete two more, and three in the home of each volume.
 
     :raises Refused: nothing could be read.
 
