@@ -69,10 +69,9 @@ def verdicts() -> list[Verdict]:
     return _plan([NOW - number * HOUR for number in range(hours)])
 
 
-def verdicts_after_an_outage() -> list[Verdict]:
-    """Return what becomes of what ten years have left, and of one snapshot after an outage."""
-    kept = [v.snapshot.started_at - OUTAGE for v in verdicts() if v.keep]
-    return _plan([NOW, *kept])
+def after_an_outage(found: Iterable[Verdict]) -> list[Verdict]:
+    """Return what becomes of what was kept, and of one snapshot after an outage."""
+    return _plan([NOW, *(v.snapshot.started_at - OUTAGE for v in found if v.keep)])
 
 
 def _plan(taken: Iterable[datetime]) -> list[Verdict]:
@@ -95,11 +94,11 @@ def x_of(age: timedelta) -> float:
     return LEFT + span * log(1 + age / HOUR) / log(1 + max(MARKS.values()) / HOUR)
 
 
-def drawing(found: Iterable[Verdict], after_an_outage: Iterable[Verdict]) -> str:
+def drawing(found: Iterable[Verdict]) -> str:
     """Return the picture as SVG."""
     everything = list(found)
     kept = [verdict for verdict in everything if verdict.keep]
-    later = [verdict for verdict in after_an_outage if verdict.keep]
+    later = [verdict for verdict in after_an_outage(kept) if verdict.keep]
     height = TOP + ROW * (len(KINDS) + 2) + 44
     size = f'viewBox="0 0 {WIDTH} {height}" width="100%"'
     short = f"Of {len(everything)} snapshots {len(kept)} survive, ever wider apart further back"
@@ -151,4 +150,4 @@ def _all(title: str, kept: Iterable[Verdict], row: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(drawing(verdicts(), verdicts_after_an_outage()), encoding="utf-8")
+    TARGET.write_text(drawing(verdicts()), encoding="utf-8")

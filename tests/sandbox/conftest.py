@@ -112,10 +112,30 @@ def fab(
     return run
 
 
+@pytest.fixture
+def snapback(
+    sandbox: Sandbox, warm_fab: WarmFab, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Ended]:
+    """Runs the real command ``snapback``."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
+        argv = ["snapback", *map(str, arguments)]
+        return run_warm(warm_fab, tmp_path_factory.mktemp("snapback"), argv, cwd, **environment)
+
+    return run
+
+
 def run_fab(warm: WarmFab, folder: Path, *arguments: str, **environment: str) -> Ended:
     """Run ``fab``; what it says is written into a folder."""
+    return run_warm(warm, folder, ["fab", "-r", str(warm.root), *arguments], **environment)
+
+
+def run_warm(
+    warm: WarmFab, folder: Path, argv: list[str], cwd: Path | None = None, **environment: str
+) -> Ended:
+    """Run a program; what it says is written into a folder."""
     out, err = folder / "out", folder / "err"
-    code = warm.run(["-r", str(warm.root), *arguments], {**os.environ, **environment}, out, err)
+    code = warm.run(argv, {**os.environ, **environment}, out, err, cwd)
     return Ended(code, out.read_text(), err.read_text())
 
 

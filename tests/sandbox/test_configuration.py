@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from snapback import config, delete_broken_snapshots, trim_snapshots
 from snapback.errors import ConfigError
 from snapback.run import Run, use
 from tests.sandbox.conftest import BIN, Ended, changing_calls, instance
-from tests.sandbox.test_trim import NOW, daily
+from tests.sandbox.histories import NOW, daily
 from tests.sandbox.warm_fab import ROOT
 
 MEANT = {"tag_name": "Backup", "tag_value": "yes", "retention": {"daily": 31}}
@@ -55,27 +56,23 @@ def fleet(sandbox: Any) -> dict[str, Any]:
     return found
 
 
-def snapback(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
-    """Run the command ``snapback`` to its end."""
-    ended = subprocess.run(
-        [BIN / "snapback", *arguments], cwd=cwd, env={**os.environ, **environment}, text=True,
-        capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+@pytest.fixture
+def shown(snapback: Callable[..., Ended]) -> Callable[..., dict[str, Any]]:
+    """Returns what ``show_config`` says is in force."""
 
+    def show(*arguments: str | Path, **more: Any) -> dict[str, Any]:
+        ended = snapback(*arguments, "show_config", "--json", **more)
+        assert ended.code == 0, ended.err
+        return ended.document
 
-def shown(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> dict[str, Any]:
-    """Return what ``show_config`` says is in force."""
-    ended = snapback(*arguments, "show_config", "--json", cwd=cwd, **environment)
-    assert ended.code == 0, ended.err
-    return ended.document
+    return show
 
 
 # The night: cron begins in $HOME.
 
 
 def test_from_cron_without_a_file_nothing_is_deleted_and_the_backup_says_so(
-    sandbox, fleet, world, meant
+    sandbox, fleet, world, meant, snapback
 ):
     before = world.snapshot_ids()
     ended = snapback("backup_instances_by_tag", "trim_snapshots", SNAPBACK_QUIET="1")
@@ -92,7 +89,7 @@ def test_from_cron_without_a_file_nothing_is_deleted_and_the_backup_says_so(
 
 
 def test_from_cron_with_the_file_named_the_meant_instances_are_backed_up(
-    sandbox, fleet, world, meant
+    sandbox, fleet, world, meant, snapback
 ):
     before = world.snapshot_ids()
     ended = snapback(
@@ -120,7 +117,7 @@ def test_what_deletes_is_refused_before_any_call_and_its_dry_run_goes_on(sandbox
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
-def test_none_says_that_the_defaults_are_meant(sandbox, fleet, how):
+def test_none_says_that_the_defaults_are_meant(sandbox, fleet, how, snapback):
     arguments = ["--config", "none"] if how == "option" else []
     environment = {"SNAPBACK_CONFIG": "none"} if how == "environment" else {}
     ended = snapback(
@@ -150,7 +147,9 @@ def test_helpers_that_delete_are_refused_too(sandbox, fleet, helper):
      ("--config={}", "show_config"), ("show_config", "--config", "{}"),
      ("show_config", "-f", "{}"), ("status", "--config={}", "show_config")],
 )  # fmt: skip
-def test_the_option_names_the_file_before_and_after_the_tasks(fleet, meant, arguments, tmp_path):
+def test_the_option_names_the_file_before_and_after_the_tasks(
+    fleet, meant, arguments, tmp_path, snapback
+):
     other = tmp_path / "other.yaml"
     other.write_text("workers: 7\n")
     words = [word.format(meant) for word in arguments]
@@ -163,7 +162,7 @@ def test_the_option_names_the_file_before_and_after_the_tasks(fleet, meant, argu
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
-def test_a_named_file_that_is_not_there_is_refused(sandbox, fleet, how):
+def test_a_named_file_that_is_not_there_is_refused(sandbox, fleet, how, snapback):
     arguments = ["--config", "gone.yaml"] if how == "option" else []
     environment = {"SNAPBACK_CONFIG": "gone.yaml"} if how == "environment" else {}
     said = "--config gone.yaml" if how == "option" else "SNAPBACK_CONFIG=gone.yaml"
@@ -174,20 +173,20 @@ def test_a_named_file_that_is_not_there_is_refused(sandbox, fleet, how):
     assert sandbox.calls() == []
 
 
-def test_the_option_given_twice_is_refused(sandbox, meant):
+def test_the_option_given_twice_is_refused(sandbox, meant, snapback):
     ended = snapback("--config", meant, "status", "--config", "none")
     assert (ended.code, ended.out) == (2, "")
     assert "twice" in ended.err
     assert sandbox.calls() == []
 
 
-def test_the_help_says_what_the_option_is():
+def test_the_help_says_what_the_option_is(snapback):
     shown = " ".join(snapback("--help").out.split())
     assert "snapback's configuration file" in shown
     assert "Runtime configuration" not in shown
 
 
-def test_a_hook_that_runs_snapback_uses_the_same_file(fleet, meant, tmp_path):
+def test_a_hook_that_runs_snapback_uses_the_same_file(fleet, meant, tmp_path, snapback):
     hook = f"cd / && {BIN}/snapback show_config --json > {tmp_path}/seen"
     meant.write_text(yaml.safe_dump({**MEANT, "hooks": {"on_success": hook, "timeout_s": 60}}))
     ended = snapback("--config", "checkout/snapback.yaml", "backup_instances_by_tag")
@@ -198,7 +197,7 @@ def test_a_hook_that_runs_snapback_uses_the_same_file(fleet, meant, tmp_path):
 # What is said.
 
 
-def test_every_run_names_its_file(fleet, meant, tmp_path):
+def test_every_run_names_its_file(fleet, meant, tmp_path, snapback):
     log = tmp_path / "log"
     meant.write_text(yaml.safe_dump({**MEANT, "logging": {"file": str(log)}}))
     ended = snapback("--config", meant, "backup_instances_by_tag", "--verbose", "--json")
@@ -210,7 +209,7 @@ def test_every_run_names_its_file(fleet, meant, tmp_path):
     assert f"configuration: {meant}, found in the current folder" in here.err
 
 
-def test_show_config_begins_with_the_file_or_where_it_was_looked_for(meant, tmp_path):
+def test_show_config_begins_with_the_file_or_where_it_was_looked_for(meant, tmp_path, snapback):
     first = snapback("show_config", cwd=meant.parent).out.splitlines()[0]
     assert first == f"configuration: {meant}, found in the current folder"
     first = snapback("show_config").out.splitlines()[0]
@@ -251,7 +250,9 @@ def test_settings_for_snapback_in_files_of_fabric_are_refused(sandbox, fleet, tm
     assert sandbox.calls() == []
 
 
-def test_settings_for_snapback_in_the_fabric_file_at_home_are_refused(sandbox, fleet, tmp_path):
+def test_settings_for_snapback_in_the_fabric_file_at_home_are_refused(
+    sandbox, fleet, tmp_path, snapback
+):
     (tmp_path / ".fabric.yaml").write_text("snapback: {retention: {daily: 31}}\n")
     ended = snapback("trim_snapshots", SNAPBACK_CONFIG="none")
     assert ended.code == 2
@@ -286,7 +287,7 @@ def fab_here(*arguments: str | Path) -> Ended:
 
 
 def test_a_file_found_where_others_may_write_is_refused_and_its_hooks_do_not_run(
-    sandbox, fleet, meant, tmp_path
+    sandbox, fleet, meant, tmp_path, snapback
 ):
     ran = tmp_path / "ran"
     meant.write_text(yaml.safe_dump({**MEANT, "hooks": {"on_failure": f"touch {ran}"}}))
@@ -301,7 +302,7 @@ def test_a_file_found_where_others_may_write_is_refused_and_its_hooks_do_not_run
     assert not ran.exists()
 
 
-def test_a_named_file_that_others_may_write_is_warned_of(sandbox, fleet, meant):
+def test_a_named_file_that_others_may_write_is_warned_of(sandbox, fleet, meant, snapback):
     meant.chmod(0o666)
     ended = snapback("--config", meant, "backup_instances_by_tag", "trim_snapshots")
     assert ended.code == 0
@@ -312,7 +313,7 @@ def test_a_named_file_that_others_may_write_is_warned_of(sandbox, fleet, meant):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_found_that_belongs_to_somebody_else_is_refused(sandbox, fleet, meant):
+def test_a_file_found_that_belongs_to_somebody_else_is_refused(sandbox, fleet, meant, snapback):
     os.chown(meant, 12_345, -1)
     ended = snapback("trim_snapshots", cwd=meant.parent)
     assert ended.code == 2

@@ -11,8 +11,7 @@ import pytest
 from snapback.tasks import ns
 from snapback.tasks.executor import NO_DRY_RUN
 from tests.sandbox.conftest import BIN, changing_calls, instance
-from tests.sandbox.test_configuration import snapback
-from tests.sandbox.test_trim import NOW, daily
+from tests.sandbox.histories import NOW, daily
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 ONLY_LOOK = {"check", "doctor", "show_config", "status"}
@@ -76,7 +75,7 @@ def test_the_environment_of_fabric_makes_all_of_it_dry(sandbox, fleet, fab):
     assert changing_calls(sandbox) == []
 
 
-def test_the_command_snapback_refuses_it_too_and_has_dry_for_all(sandbox, fleet):
+def test_the_command_snapback_refuses_it_too_and_has_dry_for_all(sandbox, fleet, snapback):
     ended = snapback("trim_snapshots", "backup_instances_by_tag", "--dry-run")
     assert (ended.code, ended.out) == (2, "")
     assert "nothing was done" in ended.err
@@ -89,7 +88,7 @@ def test_the_command_snapback_refuses_it_too_and_has_dry_for_all(sandbox, fleet)
 
 
 @pytest.mark.parametrize("option", ["--dry-run=yes", "--dry-run=no", "--no-dry-run", "--dry_run"])
-def test_other_forms_of_the_option_do_nothing(sandbox, fleet, option):
+def test_other_forms_of_the_option_do_nothing(sandbox, fleet, option, snapback):
     ended = snapback("trim_snapshots", option)
     assert ended.code == 1
     assert sandbox.calls() == []

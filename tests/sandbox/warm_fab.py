@@ -1,4 +1,4 @@
-"""The real ``fab``, run many times: each a process of its own, forked off one that has loaded it.
+"""The real programs, run many times: each a process of its own, forked off one that is loaded.
 
 Most of what a short run takes is to load Fabric, boto3 and pydantic, and the tests run hundreds.
 What the first load brings along, and Python's own end, is tested apart, with the program itself:
@@ -30,9 +30,9 @@ ANY = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
 
 
 class WarmFab:
-    """Runs ``fab``; the process that is forked is started when it is first needed.
+    """Runs ``fab`` and ``snapback``; the process that is forked is started when it is first needed.
 
-    :ivar root: the folder whose fabfile and snapback it runs.
+    :ivar root: the folder whose snapback it runs.
     """
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -40,17 +40,24 @@ class WarmFab:
         self._server: subprocess.Popen[str] | None = None
 
     def run(
-        self, arguments: list[str], environment: Mapping[str, str], out: Path, err: Path
+        self,
+        argv: list[str],
+        environment: Mapping[str, str],
+        out: Path,
+        err: Path,
+        folder: Path | None = None,
     ) -> int:
-        """Run ``fab`` to its end in the current folder; answer its exit code.
+        """Run ``fab`` or ``snapback`` to its end; return its exit code.
 
+        :param argv: the program's name, and its arguments.
         :param out: the file that its stdout goes to.
         :param err: the same for stderr.
+        :param folder: where it runs; ``None``: in the current one.
         """
         asked = {
-            "argv": ["fab", *arguments],
+            "argv": argv,
             "environment": dict(environment),
-            "folder": str(Path.cwd()),
+            "folder": str(folder or Path.cwd()),
             "streams": [os.devnull, str(out), str(err)],
         }
         try:
@@ -116,7 +123,7 @@ def share_what_botocore_reads() -> None:
 
 
 def run(asked: Mapping[str, Any]) -> None:
-    """Be ``fab`` from here on, to the end of the process."""
+    """Be the program from here on, to the end of the process."""
     for number, path in enumerate(asked["streams"]):
         stream = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(stream, number)
@@ -125,7 +132,10 @@ def run(asked: Mapping[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv = asked["argv"]
-    from fabric.main import program
+    if asked["argv"][0] == "snapback":
+        from snapback.tasks import program
+    else:
+        from fabric.main import program
 
     try:
         program.run()

@@ -394,5 +394,5 @@ def test_every_outcome_that_says_its_region_says_its_account() -> None:
 
 def test_the_picture_of_what_survives_is_what_the_planner_says() -> None:
     drawn = module_of(DOCS / "draw_survivors.py")
-    picture = drawn.drawing(drawn.verdicts(), drawn.verdicts_after_an_outage())
+    picture = drawn.drawing(drawn.verdicts())
     assert drawn.TARGET.read_text(encoding="utf-8") == picture, "run: python docs/draw_survivors.py"

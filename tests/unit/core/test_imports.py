@@ -11,7 +11,7 @@ import pytest
 import snapback
 
 HOME = Path(snapback.__file__).parent
-CORE = [HOME / "errors.py", *sorted((HOME / "core").rglob("*.py"))]
+CORE = [HOME / "errors.py", HOME / "words.py", *sorted((HOME / "core").rglob("*.py"))]
 HARMLESS = {
     "__future__",
     "base64",
@@ -47,7 +47,7 @@ def imported(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.relative_to(HOME).as_posix())
 def test_the_core_imports_nothing_of_the_outside(path: Path) -> None:
-    ours = ("snapback.core", "snapback.errors")
+    ours = ("snapback.core", "snapback.errors", "snapback.words")
     others = {name for name in imported(path) if not name.startswith(ours)}
     of_python = {name if name in HARMLESS else name.partition(".")[0] for name in others}
     assert of_python <= HARMLESS
