@@ -59,7 +59,7 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
             raise SnapbackError(f"the region {home} isn't enabled for the account")
         return _read_home(run, Place(home, place.account), by_home[home], idle)
 
-    kept: dict[Timeline, str] = {}
+    kept = kept_by_snapshots(snapshots)
     gone: set[Timeline] = set()
     unread: dict[str, str] = {}
     for result in fanout.each(sorted(by_home), read, stop=run.stop):

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from snapback.core.model import Place
+from snapback.snapshots.catalog import all_snapshots
+from snapback.snapshots.protection import protection_of
 from tests.sandbox.conftest import instance
 from tests.sandbox.histories import NOW, RECORD, daily, deleted
 
@@ -125,6 +128,17 @@ def test_the_tag_holds_for_replicas_in_other_regions(replicated, fab, world, wha
     world.ec2().delete_tags(Resources=[home[what]], Tags=[{"Key": "snapback:keep"}])
     assert fab("trim_snapshots", "--region-name", "eu-west-1").code == 0
     assert len(world.snapshots("eu-west-1")) == 5
+
+
+def test_a_replicas_own_tag_is_known_without_its_home(replicated, world, begin, configure):
+    run = begin(configure(regions={"eu-west-1": {}}))
+    first, *others = (s["SnapshotId"] for s in world.snapshots("eu-west-1"))
+    tag(world, first, "eu-west-1")
+    place = Place("eu-west-1")
+    ours = {s.snapshot_id: s for s in all_snapshots(run, place)}
+    timeline = ("us-east-1", replicated["volumes"]["/dev/sda1"])
+    assert protection_of(run, place, [ours[first]]).kept == {timeline: first}
+    assert protection_of(run, place, [ours[others[0]]]).kept == {}
 
 
 def test_a_home_that_is_not_among_the_regions_in_use_is_asked_all_the_same(
