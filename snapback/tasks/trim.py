@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         "tag_name": "delete only snapshots with this tag (default: whatever their tags)",
         "tag_value": "delete only snapshots whose tag --tag-name has this value",
         "max_delete": "the brake: the percent of a volume's days that may go (default: 50)",
-        "volume_id": "with --max-delete: release only this volume, as vol-0123456789abcdef0; repeatable",
+        "volume_id": "with --max-delete: release only this volume (vol-0123456789abcdef0); can be "
+        "repeated",
         "instance_id": "with --max-delete: release only the volumes of this instance",
         "executor": options.EXECUTOR,
         "html": "with a dry run, also write a page into this file that shows what would go",
