@@ -7,6 +7,7 @@ what a dry run reads on the hosts has to be read all the same.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from snapback.ssh.connect import Way, find_way
 from snapback.ssh.host_keys import Console, HostKey, KnownHosts, Pinned, Trust
 from snapback.ssh.process import STDERR_TAIL, Process, bounded
 from snapback.ssh.whom import SomeHostError, Whom
+
+PAUSES_FOR_A_SESSION_S = (0.05, 0.2, 0.5)
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,28 @@ class Host:
         line = shell.command_line(argv, token, as_root=as_root)
         transport = self._way.transport
         with bounded(transport, self._start_timeout_s, self._whom, f"to the start of {argv[0]}"):
-            try:
-                channel = transport.open_session(timeout=self._start_timeout_s)
-            except paramiko.ChannelException as error:
-                raise self.error(
-                    f"it allows no further session ({error})",
-                    "raise MaxSessions in its sshd_config",
-                ) from error
+            channel = self._open_session(transport)
             channel.exec_command(line)
         return Process(self._whom, channel, token, argv, as_root)
+
+    def _open_session(self, transport: paramiko.Transport) -> paramiko.Channel:
+        """Open a session.
+
+        :raises HostError: the host allows no further one.
+        """
+        # sshd frees a session a moment after its channel is closed. Where MaxSessions is low, the
+        # session of the next command may come before that, and would be refused.
+        for pause_s in (*PAUSES_FOR_A_SESSION_S, None):
+            try:
+                return transport.open_session(timeout=self._start_timeout_s)
+            except paramiko.ChannelException as error:
+                if pause_s is None:
+                    raise self.error(
+                        f"it allows no further session ({error})",
+                        "raise MaxSessions in its sshd_config",
+                    ) from error
+                time.sleep(pause_s)
+        raise AssertionError  # the last attempt returns or raises
 
     def _run(
         self, argv: Sequence[str], timeout_s: float, stdin: bytes, check: bool, *, as_root: bool
