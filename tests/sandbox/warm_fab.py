@@ -20,10 +20,13 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import IO, Any, NoReturn
 
 import botocore.session
 from botocore.loaders import create_loader
+
+import snapback
 
 ROOT = Path(__file__).resolve().parents[2]
 ANY = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
@@ -89,16 +92,9 @@ class WarmFab:
 
 def serve() -> None:
     """Fork a run for each line of stdin, answer its exit code on stdout."""
-    for module in (
-        "backup",
-        "doctor",
-        "tasks",
-        "trim",
-        "report.backups",
-        "report.screen",
-        "report.trims",
-    ):
-        import_module(f"snapback.{module}")
+    for module in walk_packages(snapback.__path__, "snapback."):
+        if module.name != "snapback.run.dask":  # an extra
+            import_module(module.name)
     with suppress(ImportError):  # an extra of ours
         import_module("distributed")
     share_what_botocore_reads()
