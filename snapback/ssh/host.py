@@ -142,7 +142,7 @@ class Host:
         # session of the next command may come before that, and would be refused.
         for pause_s in (*PAUSES_FOR_A_SESSION_S, None):
             try:
-                return transport.open_session(timeout=self._start_timeout_s)
+                return transport.open_session()  # `bounded` ends the wait
             except paramiko.ChannelException as error:
                 if pause_s is None:
                     raise self.error(
