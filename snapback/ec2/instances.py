@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from sys import intern
 from typing import Any
 
 from snapback.core.model import Instance, Place
+from snapback.core.model.ids import INSTANCE_ID
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
 from snapback.errors import ApiError, UsageError
 
-_ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 _NOT_ON_ITS_WAY_OUT = ["pending", "running", "stopping", "stopped"]
 
 
@@ -20,7 +19,7 @@ def check_id(instance_id: str) -> str:
 
     :raises UsageError: it can't.
     """
-    if isinstance(instance_id, str) and _ID.match(instance_id):
+    if isinstance(instance_id, str) and INSTANCE_ID.match(instance_id):
         return instance_id
     raise UsageError(f"{instance_id!r} is no instance id: expected one like i-0123456789abcdef0")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -10,6 +9,7 @@ from typing import Any
 
 from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
 from snapback.core.model import Place, Snapshot, record
+from snapback.core.model.ids import SNAPSHOT_ID
 from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, may_have_succeeded_before, pages
 from snapback.ec2.tags import read_tags, write_tags
@@ -22,7 +22,6 @@ from snapback.words import Word
 LOOK_AFTER_S = (0.5, 1.0, 2.0, 4.0)
 MOST_CREATIONS = 4
 
-_ID = re.compile(r"snap-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 TOO_SOON = "SnapshotCreationPerVolumeRateExceeded"
 _NOT_LOCKABLE_HERE = {"InvalidAction", "UnsupportedOperation", "UnknownOperationException"}
 
@@ -32,7 +31,7 @@ def check_id(snapshot_id: str) -> str:
 
     :raises UsageError: it can't.
     """
-    if isinstance(snapshot_id, str) and _ID.match(snapshot_id):
+    if isinstance(snapshot_id, str) and SNAPSHOT_ID.match(snapshot_id):
         return snapshot_id
     raise UsageError(f"{snapshot_id!r} is no snapshot id: expected one like snap-0123456789abcdef0")
 

@@ -22,12 +22,11 @@ from typing import Any
 
 from snapback.core.model import Consistency, Instance, Record, Tags, Volume, original
 from snapback.core.model import tags as our_tags
+from snapback.core.model.ids import REGION_NAME, VOLUME_ID
 
 LONGEST_DESCRIPTION = 255
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
-_VOLUME_ID = re.compile(r"vol-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
-_REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+\Z")
 _VOLUME_OF_A_COPY = "vol-ffffffff"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z?\Z", re.ASCII)
 
@@ -130,7 +129,7 @@ def _checked(fields: dict[str, Any], time: Any) -> Record | None:
     taken_at = _read_time(time)
     if taken_at is None or not all(isinstance(word, str) for word in fields.values()):
         return None
-    if not _VOLUME_ID.match(fields["volume"]) or not _REGION.match(fields["region"]):
+    if not VOLUME_ID.match(fields["volume"]) or not REGION_NAME.match(fields["region"]):
         return None
     return Record(taken_at=taken_at, **fields)
 

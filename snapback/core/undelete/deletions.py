@@ -6,18 +6,16 @@ A line may be torn or forged, so a line counts only where all that it says can b
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from snapback.core.model import Place
+from snapback.core.model.ids import REGION_NAME, SNAPSHOT_ID
 from snapback.core.model.record import parse_untagged
 from snapback.words import Word
 
-_SNAPSHOT_ID = re.compile(r"snap-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
-_REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+\Z")
 _BEGUN = "deleting"
 _DONE = {Word.DELETED.text, Word.ALREADY_GONE.text}
 _NOT_DONE = {Word.IN_USE.text, Word.PROTECTED.text}
@@ -57,7 +55,7 @@ def read_line(line: str) -> Deletion | None:
         name: _word(said, name)
         for name in ("event", "run", "account", "region", "snapshot", "description", "volume")
     }
-    if not _SNAPSHOT_ID.match(words["snapshot"]) or not _REGION.match(words["region"]):
+    if not SNAPSHOT_ID.match(words["snapshot"]) or not REGION_NAME.match(words["region"]):
         return None
     if words["event"] not in {_BEGUN, Word.FAILED.text, *_DONE, *_NOT_DONE}:
         return None
