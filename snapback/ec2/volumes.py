@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from snapback.core.model import Instance, Place, Volume
+from snapback.core.model.ids import VOLUME_ID
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
 from snapback.errors import UsageError
 
 MOST_FILTER_VALUES = 200
-
-_ID = re.compile(r"vol-(?:[0-9a-f]{8}|[0-9a-f]{17})\Z")
 
 
 def in_batches(instances: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
@@ -40,17 +38,13 @@ def volumes_of(conn: Any, place: Place, instances: Sequence[Instance]) -> Mappin
 
 
 def all_volumes(conn: Any, place: Place) -> dict[str, Volume]:
-    """Answer all volumes at a place, by id. Source: DescribeVolumes."""
-    found = pages(conn, "describe_volumes", "Volumes")
-    return {said["VolumeId"]: read(place, said) for said in found}
+    """Return all volumes at a place, by id. Source: DescribeVolumes."""
+    return {volume.volume_id: volume for volume in _volumes(conn, place)}
 
 
 def volumes_with_key(conn: Any, place: Place, key: str) -> list[Volume]:
     """Return the volumes that have a tag of any value. Source: DescribeVolumes."""
-    filters = [{"Name": "tag-key", "Values": [key]}]
-    return [
-        read(place, said) for said in pages(conn, "describe_volumes", "Volumes", Filters=filters)
-    ]
+    return list(_volumes(conn, place, {"Name": "tag-key", "Values": [key]}))
 
 
 def volumes_by_id(conn: Any, place: Place, ids: Iterable[str]) -> dict[str, Volume]:
@@ -61,10 +55,14 @@ def volumes_by_id(conn: Any, place: Place, ids: Iterable[str]) -> dict[str, Volu
     wanted = sorted(ids)
     found: dict[str, Volume] = {}
     for at in range(0, len(wanted), MOST_FILTER_VALUES):
-        filters = [{"Name": "volume-id", "Values": wanted[at : at + MOST_FILTER_VALUES]}]
-        for said in pages(conn, "describe_volumes", "Volumes", Filters=filters):
-            found[said["VolumeId"]] = read(place, said)
+        some = {"Name": "volume-id", "Values": wanted[at : at + MOST_FILTER_VALUES]}
+        found |= {volume.volume_id: volume for volume in _volumes(conn, place, some)}
     return found
+
+
+def _volumes(conn: Any, place: Place, *filters: dict[str, Any]) -> Iterator[Volume]:
+    for said in pages(conn, "describe_volumes", "Volumes", Filters=[*filters]):
+        yield read(place, said)
 
 
 def volume_by_id(conn: Any, place: Place, volume_id: str) -> Volume:
@@ -103,6 +101,6 @@ def check_id(volume_id: str) -> str:
 
     :raises UsageError: it can't.
     """
-    if isinstance(volume_id, str) and _ID.match(volume_id):
+    if isinstance(volume_id, str) and VOLUME_ID.match(volume_id):
         return volume_id
     raise UsageError(f"{volume_id!r} is no volume id: expected one like vol-0123456789abcdef0")
