@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from snapback.core.log_context import about, of_item
+from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome
 from snapback.errors import Interrupted, ItemsFailed, Refused, SnapbackError
 
@@ -83,6 +84,33 @@ def each(
             stop.set()
             raise  # and leaving the pool waits for what is in flight
     return [done[number] for number in range(len(items))]
+
+
+def each_by_place(
+    items: Sequence[Item],
+    place_of: Callable[[Item], Place],
+    work: Callable[[Item], Value],
+    *,
+    workers: int,
+    stop: threading.Event,
+    on_done: Callable[[Result[Item, Value]], None] = lambda _: None,
+) -> list[Result[Item, Value]]:
+    """Do as :func:`each`, the places side by side; return the results place by place.
+
+    :param workers: how many at the same time, at each place.
+    :param on_done: told of each result, in a thread of its place.
+    """
+    by_place: dict[Place, list[Item]] = {}
+    for item in items:
+        by_place.setdefault(place_of(item), []).append(item)
+
+    def at(place: Place) -> list[Result[Item, Value]]:
+        return each(by_place[place], work, workers=workers, stop=stop, on_done=on_done)
+
+    results: list[Result[Item, Value]] = []
+    for done in each(sorted(by_place), at, stop=stop):
+        results += done.value or [Result(one, error=done.error) for one in by_place[done.item]]
+    return results
 
 
 def stream(

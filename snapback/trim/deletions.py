@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Snapshot
 from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.trim.trim_plan import TrimPlan
 from snapback.errors import SnapbackError
@@ -53,26 +53,17 @@ def carry_out(run: Run, plans: Sequence[TrimPlan], *, dry_run: bool) -> list[Out
 def _delete_all(
     run: Run, log: deletion_log.DeletionLog, doomed: Sequence[_Doomed]
 ) -> list[Outcome]:
-    """Delete snapshots, places side by side; answer what became of each."""
-    places = sorted({one.snapshot.place for one in doomed})
+    """Delete snapshots, places side by side; return what became of each."""
     run.progress.expect(len(doomed), "deleting snapshots")
-
-    def delete_at(place: Place) -> list[Outcome]:
-        results = fanout.each(
-            [one for one in doomed if one.snapshot.place == place],
-            lambda one: deletion_log.delete(run, log, one.snapshot, one.reasons),
-            workers=run.settings.workers,
-            stop=run.stop,
-            on_done=lambda _: run.progress.done(),
-        )
-        return [_deleted(log, result.item, result.value, result.error) for result in results]
-
-    done = fanout.each(places, delete_at, stop=run.stop)
-    outcomes: list[Outcome] = []
-    for result in done:
-        here = [one for one in doomed if one.snapshot.place == result.item]
-        outcomes += result.value or [_deleted(log, one, None, result.error) for one in here]
-    return outcomes
+    results = fanout.each_by_place(
+        doomed,
+        lambda one: one.snapshot.place,
+        lambda one: deletion_log.delete(run, log, one.snapshot, one.reasons),
+        workers=run.settings.workers,
+        stop=run.stop,
+        on_done=lambda _: run.progress.done(),
+    )
+    return [_deleted(log, result.item, result.value, result.error) for result in results]
 
 
 def _deleted(

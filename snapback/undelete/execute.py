@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from snapback.core.model import Place
@@ -29,29 +30,24 @@ _WORDS = {
 
 def carry_out(run: Run, verdicts: Sequence[Verdict]) -> list[Outcome]:
     """Restore what is in the Recycle Bin, places side by side; return what became of each."""
-    places = sorted({verdict.place for verdict in verdicts})
     run.progress.expect(len(verdicts), "restoring snapshots")
-
-    def restore_at(place: Place) -> list[Outcome]:
-        here = [verdict for verdict in verdicts if verdict.place == place]
-        results = fanout.each(
-            here, lambda verdict: _bring_back(run, verdict),
-            workers=run.settings.workers, stop=run.stop, on_done=lambda _: run.progress.done(),
-        )  # fmt: skip
-        done = [
-            result.value or _outcome(result.item, word_for(result.error), str(result.error))
-            for result in results
-        ]
-        return _with_broken_ones(run, place, done)
-
-    results = fanout.each(places, restore_at, stop=run.stop)
-    outcomes: list[Outcome] = []
-    for result in results:
-        here = [verdict for verdict in verdicts if verdict.place == result.item]
-        outcomes += result.value or [
-            _outcome(verdict, word_for(result.error), str(result.error)) for verdict in here
-        ]
-    return outcomes
+    results = fanout.each_by_place(
+        verdicts,
+        lambda verdict: verdict.place,
+        lambda verdict: _bring_back(run, verdict),
+        workers=run.settings.workers,
+        stop=run.stop,
+        on_done=lambda _: run.progress.done(),
+    )
+    outcomes = [
+        result.value or _outcome(result.item, word_for(result.error), str(result.error))
+        for result in results
+    ]
+    return [
+        outcome
+        for place, here in groupby(outcomes, key=lambda outcome: outcome.place)
+        for outcome in _with_broken_ones(run, place, list(here))
+    ]
 
 
 def _bring_back(run: Run, verdict: Verdict) -> Outcome:
