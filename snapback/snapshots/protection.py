@@ -51,7 +51,7 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
     for snapshot in snapshots:
         if snapshot.record:
             by_home[snapshot.record.region].append(snapshot)
-    idle = idle_timelines(snapshots, run.settings.policy_of, run.now(place))
+    idle = _idle(run, place, snapshots)
     enabled = _enabled(run, place, by_home.keys())
 
     def read(home: str) -> _Home:
@@ -73,6 +73,13 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
     return Protection(
         in_use=in_use, locked=locked, kept=kept, unread_homes=unread, gone=frozenset(gone)
     )
+
+
+def _idle(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> list[Timeline]:
+    """Return the timelines that fade if their volume is gone; none where fading is off."""
+    if run.settings.fade_after_days is None:
+        return []
+    return idle_timelines(snapshots, run.settings.policy_of, run.now(place))
 
 
 def _enabled(run: Run, place: Place, homes: Set[str]) -> set[str]:
