@@ -26,6 +26,7 @@ from snapback.core.trim.reach import Reach, earliest_period, reach_of
 from snapback.core.trim.reasons import TrimReason
 
 SetKey = tuple[str, str]
+BY_THE_BRAKE = Reason(TrimReason.STOPPED, "stopped by the brake")
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,8 @@ def judge(
         for snapshot_id, why in kept.items():
             reasons[snapshot_id] += why
         if timeline in stopped:
-            brake = Reason(TrimReason.STOPPED, "stopped by the brake")
             for snapshot in members:
-                reasons[snapshot.snapshot_id] = reasons[snapshot.snapshot_id] or [brake]
+                reasons[snapshot.snapshot_id] = reasons[snapshot.snapshot_id] or [BY_THE_BRAKE]
         losers |= lost
     losers |= _keep_sets_whole(ours, reasons)
 
@@ -152,7 +152,7 @@ def idle_timelines(
 
 
 def is_idle(timeline: Sequence[Snapshot], policy: Policy | str, now: datetime) -> bool:
-    """Tell whether a timeline has had no snapshot for as long as its policy says of fading.
+    """Return whether a timeline has had no snapshot for as long as its policy says of fading.
 
     :param timeline: oldest first.
     """

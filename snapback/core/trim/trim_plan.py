@@ -9,12 +9,10 @@ from datetime import datetime
 
 from snapback.core.model import Place, Snapshot, Timeline, record_of, taken_at
 from snapback.core.model import tags as our_tags
-from snapback.core.model.reasons import Reason
 from snapback.core.model.times import age
 from snapback.core.trim import retention
 from snapback.core.trim.brake import Brake, Stopped, stopped_timelines
 from snapback.core.trim.policy import Policy
-from snapback.core.trim.reasons import TrimReason
 from snapback.core.trim.retention import Protection, Verdict
 
 
@@ -69,9 +67,9 @@ class TrimPlan:
 
     def kept_whole(self) -> TrimPlan:
         """Return the plan by which nothing at all goes, since the brake stops the whole run."""
-        stopped = Reason(TrimReason.STOPPED, "stopped by the brake")
         verdicts = tuple(
-            v if v.keep else Verdict(v.snapshot, True, (stopped,)) for v in self.verdicts
+            v if v.keep else Verdict(v.snapshot, True, (retention.BY_THE_BRAKE,))
+            for v in self.verdicts
         )
         return replace(self, broken=(), verdicts=verdicts)
 
