@@ -174,7 +174,7 @@ def _at_home(path: str) -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Tell whether there is a configuration at a place.
+    """Return whether there is a configuration at a place.
 
     :raises ConfigError: something is there that can't be read. To pass over it would be to delete
         by other settings than those that were meant.

@@ -48,7 +48,7 @@ def _of_writers(name: str, told: os.stat_result) -> str:
 
 
 def _is_private(gid: int) -> bool:
-    """Tell whether a group is that of root, or of the caller, alone.
+    """Return whether a group is that of root, or of the caller, alone.
 
     Many distributions give each user a group of the same name, and a umask of 002: what such a user
     makes may be written by that group.

@@ -59,7 +59,7 @@ def _count_in_words(policy: Policy, kind: Kind, count: int) -> str:
     which = (
         f"each of the last {count} {kind.noun}s that have"
         if count > 1
-        else (f"the last {kind.noun} that has")
+        else f"the last {kind.noun} that has"
     )
     text = f"{kind.name} {count}: one for {which} a snapshot"
     if kind.reason is TrimReason.HOUR:
@@ -81,7 +81,7 @@ def _volume_in_words(one: VolumeReach) -> str:
     counted = (
         "counted back from now, since it has faded"
         if one.faded
-        else (f"counted back from the newest, of {taken_at(one.newest):%Y-%m-%d %H:%M} UTC")
+        else f"counted back from the newest, of {taken_at(one.newest):%Y-%m-%d %H:%M} UTC"
     )
     text = f"{one.timeline[1]} in {one.place}: {many(one.snapshots, 'completed snapshot')}"
     if isinstance(one.policy, str):

@@ -155,7 +155,7 @@ class DeletionLog:
 
 
 def _tell(level: int, message: str, *words: object, shown: bool = False) -> None:
-    """Tell the log's targets, whatever their level is."""
+    """Log for all targets, whatever their level is."""
     logger.log(level, message, *words, extra={"always": True, "shown": shown})
 
 

@@ -80,7 +80,7 @@ class ChainExecutor(Executor):  # type: ignore[misc]
         )
 
     def _is_dry(self, call: Any) -> bool:
-        """Tell whether a call is a dry run, with the settings that Invoke will run it with."""
+        """Return whether a call is a dry run, with the settings that Invoke will run it with."""
         if call.task.body.__name__ in NO_DRY_RUN:
             return False
         self.config.load_collection(self.collection.configuration(call.called_as))
@@ -96,7 +96,7 @@ class ChainExecutor(Executor):  # type: ignore[misc]
 
 
 def _changes(call: Any) -> bool:
-    """Tell whether a call is of a task of ours that changes something, unless it is a dry run."""
+    """Return whether a call is of a task of ours that changes something, unless it is a dry run."""
     body = call.task.body
     if not getattr(body, "__module__", "").startswith("snapback.tasks."):
         return False

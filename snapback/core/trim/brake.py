@@ -35,7 +35,7 @@ class Brake:
     instance: str = ""
 
     def releases(self, timeline: Timeline, members: Sequence[Snapshot]) -> bool:
-        """Tell whether a timeline is released by its own name."""
+        """Return whether a timeline is released by its own name."""
         if timeline[1] in self.volumes:
             return True
         return bool(self.instance) and record_of(newest_of(members)).instance == self.instance
@@ -108,7 +108,7 @@ def timelines_that_share_sets(snapshots: Iterable[Snapshot]) -> Mapping[Timeline
 
 
 def is_policy_wrong(stopped: int, timelines: int) -> bool:
-    """Tell whether so many of a run's timelines are stopped that the retention must be wrong."""
+    """Return whether so many of a run's timelines are stopped that the retention must be wrong."""
     return stopped > MOST_STOPPED and stopped * 100 > timelines * MOST_STOPPED_PERCENT
 
 

@@ -404,7 +404,7 @@ def test_one_new_set_displaces_one_period_of_each_kind_of_each_of_its_volumes(
 
 
 def _hours_that_may_leave(before: World, newest: Snapshot, by: Policy) -> set[str]:
-    """Answer those of the one hour that a new one displaces, and of the day that it pushes out."""
+    """Return those of the one hour that a new one displaces, and of the day that it pushes out."""
     if not by.hourly:
         return set()
     everything = [*before.snapshots, newest]

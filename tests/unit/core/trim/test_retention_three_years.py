@@ -119,7 +119,7 @@ class Schedule:
     def last(
         self, periods: Iterator[tuple[datetime, datetime]], wanted: int, until: datetime = START
     ) -> Iterator[datetime]:
-        """Answer the best snapshots of the last so many periods that have one."""
+        """Return the best snapshots of the last so many periods that have one."""
         for start, end in periods:
             if wanted <= 0 or end <= until:
                 return
