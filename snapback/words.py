@@ -30,6 +30,7 @@ class Word(Enum):
     PROTECTED = "protected", 0
     NOT_OURS = "not ours", 0
     EXCLUDED = "excluded", 0
+    UNPROVEN = "unproven", 0
     PARTIAL = "partial", 3
     BUSY = "busy", 3
     LESS_CONSISTENT = "less consistent", 3

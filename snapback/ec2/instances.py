@@ -49,7 +49,7 @@ def _instances(conn: Any, place: Place, *filters: dict[str, Any]) -> list[Instan
         "Reservations",
         Filters=[*filters, {"Name": "instance-state-name", "Values": _NOT_ON_ITS_WAY_OUT}],
     )
-    return [_read(place, said) for found in reservations for said in found["Instances"]]
+    return [_read(place, one, said) for one in reservations for said in one["Instances"]]
 
 
 def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:
@@ -63,7 +63,7 @@ def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:
     for reservation in answer["Reservations"]:
         for said in reservation["Instances"]:
             if said["State"]["Name"] in _NOT_ON_ITS_WAY_OUT:
-                return _read(place, said)
+                return _read(place, reservation, said)
     raise UsageError(f"there is no instance {instance_id} in {place}")
 
 
@@ -83,11 +83,12 @@ def console_output(conn: Any, instance_id: str) -> str:
     return "\n".join(texts)
 
 
-def _read(place: Place, said: dict[str, Any]) -> Instance:
-    """Answer a described instance. What many have alike is held once."""
+def _read(place: Place, reservation: dict[str, Any], said: dict[str, Any]) -> Instance:
+    """Return a described instance. Values that many have alike are held once."""
     return Instance(
         place=place,
         instance_id=said["InstanceId"],
+        owner_id=intern(reservation.get("OwnerId", "")),
         state=intern(said["State"]["Name"]),
         instance_type=intern(said.get("InstanceType", "")),
         architecture=intern(said.get("Architecture", "")),

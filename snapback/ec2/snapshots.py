@@ -10,6 +10,7 @@ from typing import Any
 from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
 from snapback.core.model import Place, Snapshot, record
 from snapback.core.model.ids import SNAPSHOT_ID
+from snapback.core.model.provenance import vouched
 from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, may_have_succeeded_before, pages
 from snapback.ec2.tags import read_tags, write_tags
@@ -82,13 +83,16 @@ def snapshots_of(
 
 
 def read(place: Place, said: Mapping[str, Any]) -> Snapshot:
-    """Answer a described snapshot, or one as CreateSnapshot and CreateSnapshots answer it."""
+    """Return a described snapshot, or one as CreateSnapshot and CreateSnapshots answer it."""
     tags = read_tags(said)
     description = said.get("Description", "")
-    return Snapshot(
+    owner_id = said.get("OwnerId", "")
+    volume_id = said.get("VolumeId", "")
+    described = Snapshot(
         place=place,
         snapshot_id=said["SnapshotId"],
-        volume_id=said.get("VolumeId", ""),
+        owner_id=owner_id,
+        volume_id=volume_id,
         started_at=said["StartTime"].astimezone(UTC),
         state=said.get("State", "pending"),
         state_message=said.get("StateMessage", ""),
@@ -98,11 +102,11 @@ def read(place: Place, said: Mapping[str, Any]) -> Snapshot:
         storage_tier=said.get("StorageTier", "standard"),
         encrypted=bool(said.get("Encrypted")),
         tags=tags,
-        record=record.parse(description, tags, said.get("VolumeId", "")),
         set_id=tags.get(SET, ""),
         source_id=tags.get(SOURCE, ""),
         consistency=record.consistency_of(tags),
     )
+    return vouched(described, record.parse(description, tags, volume_id, owner_id))
 
 
 def create_one(

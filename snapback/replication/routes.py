@@ -108,6 +108,8 @@ def _refuse_unfit(snapshot: Snapshot, destination: Place) -> None:
     :raises UsageError: says why.
     """
     name = snapshot.snapshot_id
+    if snapshot.unproven:
+        raise UsageError(f"{name} is unproven, so it isn't replicated: {snapshot.unproven.why}")
     if snapshot.record is None:
         raise UsageError(f"{name} has no record, so it can't be replicated: it isn't snapback's")
     if snapshot.state not in ("pending", "completed"):

@@ -111,6 +111,10 @@ def _step(run: Run, source: Volume, destination: Volume) -> Step:
     :raises UsageError: the source isn't made of a snapshot with a record, or is at home there.
     """
     made_of = _snapshot(run, source)
+    if made_of and made_of.unproven:
+        raise UsageError(
+            f"{made_of.snapshot_id} is unproven, so it isn't replicated: {made_of.unproven.why}"
+        )
     if made_of is None or made_of.record is None:
         raise UsageError(
             f"{source.volume_id} wasn't made of a snapshot with a record: of what would its "

@@ -83,7 +83,7 @@ def _volume_in_words(one: VolumeReach) -> str:
         if one.faded
         else f"counted back from the newest, of {taken_at(one.newest):%Y-%m-%d %H:%M} UTC"
     )
-    text = f"{one.timeline[1]} in {one.place}: {many(one.snapshots, 'completed snapshot')}"
+    text = f"{one.timeline.volume} in {one.place}: {many(one.snapshots, 'completed snapshot')}"
     if isinstance(one.policy, str):
         return f"{text}, all of them kept: {one.policy}"
     if not one.reaches:
@@ -98,7 +98,7 @@ def _reach_in_words(reach: Reach) -> str:
 
 def _volume_as_facts(one: VolumeReach) -> dict[str, Any]:
     return {
-        "volume": one.timeline[1],
+        "volume": one.timeline.volume,
         "region": one.place.region,
         "account": one.place.account,
         "snapshots": one.snapshots,

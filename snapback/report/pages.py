@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from snapback.core.model import Consistency, Snapshot, taken_at
+from snapback.core.model import Consistency, Snapshot, Timeline, taken_at
 from snapback.core.model.times import age
 from snapback.core.status.health import Severity
 from snapback.core.status.history import History, Replicas, Standing, age_of
@@ -15,6 +15,7 @@ from snapback.core.trim.retention import Verdict
 from snapback.core.trim.trim_plan import TrimPlan
 from snapback.report.page import Page, Row
 from snapback.report.picture import Lane, Mark
+from snapback.report.provenance import unproven_in_words
 from snapback.report.statuses import many
 from snapback.report.trims import stopped_in_words
 from snapback.status import Judged, Status, bare_finding
@@ -53,7 +54,7 @@ def page_of_status(status: Status, read_at: datetime) -> Page:
 
 def page_of_trimming(plans: Sequence[TrimPlan], read_at: datetime) -> Page:
     """Answer the page that shows what a trimming would delete, and why."""
-    by_volume: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    by_volume: dict[Timeline, list[Verdict]] = defaultdict(list)
     for plan in plans:
         for verdict in plan.verdicts:
             if verdict.snapshot.record:
@@ -79,7 +80,8 @@ def page_of_trimming(plans: Sequence[TrimPlan], read_at: datetime) -> Page:
             f"{plan.place}: the brake keeps {stopped_in_words(one)}"
             for plan in plans
             for one in plan.stopped
-        ],
+        ]
+        + [f"{plan.place}: {unproven_in_words(plan.unproven)}" for plan in plans if plan.unproven],
     )
 
 
@@ -219,6 +221,11 @@ def _notes(status: Status) -> list[str]:
         for one in survey.bare
     ]
     notes += [f"{one.thing} in {one.thing.place}: {one.about}" for one in survey.temporary]
+    notes += [
+        f"{place}: {unproven_in_words(unproven)}"
+        for place in status.places
+        if (unproven := survey.unproven_at(place))
+    ]
     if survey.excluded:
         notes.append(f"{many(survey.excluded, 'volume')} left out by the tag")
     notes += [

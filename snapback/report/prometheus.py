@@ -142,6 +142,18 @@ def _of_fleet(status: Status, now_s: float) -> Iterator[Metric]:
         ),
     )
     yield Metric(
+        "snapback_unproven_snapshots",
+        "Snapshots of whose records EC2 says otherwise. They count as nobody's backups.",
+        tuple(
+            (
+                {"account": place.account, "region": place.region},
+                len(survey.unproven_at(place)),
+            )
+            for place, up in read
+            if up
+        ),
+    )
+    yield Metric(
         "snapback_temporary_resources",
         "What was lent for a moment, has expired, and is still there.",
         (({}, sum(one.has_expired for one in survey.temporary)),),

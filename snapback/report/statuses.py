@@ -13,6 +13,7 @@ from snapback.core.status.health import Severity
 from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.status.survey import Temporary
 from snapback.core.text import printable
+from snapback.report.provenance import unproven_in_words
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.status import Judged, Status, bare_finding
 from snapback.words import Word
@@ -158,6 +159,7 @@ def _outcomes(status: Status) -> list[Outcome]:
         *(_outcome(o) for o in status.judged if _is(o, Standing.NO_LONGER)),
         *_orphans(status),
         *map(_temporary, status.survey.temporary),
+        *_unproven(status),
         *map(_outcome, in_use),
     ]
 
@@ -288,6 +290,23 @@ def _orphans(status: Status) -> list[Outcome]:
                 },
             )
         )
+    return outcomes
+
+
+def _unproven(status: Status) -> list[Outcome]:
+    outcomes = []
+    for place in status.places:
+        unproven = status.survey.unproven_at(place)
+        if unproven:
+            outcomes.append(
+                Outcome(
+                    subject="unproven snapshots",
+                    word=Word.UNPROVEN,
+                    explanation=unproven_in_words(unproven),
+                    place=place,
+                    facts={"unproven": unproven},
+                )
+            )
     return outcomes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snapback.core.trim.brake import Stopped
 from snapback.core.trim.trim_plan import TrimPlan
+from snapback.report.provenance import unproven_in_words
 from snapback.report.report import Column, Report, fact, in_words
 from snapback.trim import Trimming
 from snapback.words import Word
@@ -31,6 +32,9 @@ def trim_report(trimming: Trimming, dry_run: bool) -> Report:
         facts={
             "kept": {str(plan.place): _kept(plan) for plan in trimming.plans},
             "faded": {str(plan.place): _faded(plan) for plan in trimming.plans if plan.faded},
+            "unproven": {
+                str(plan.place): dict(plan.unproven) for plan in trimming.plans if plan.unproven
+            },
         },
     )
 
@@ -38,13 +42,13 @@ def trim_report(trimming: Trimming, dry_run: bool) -> Report:
 def stopped_in_words(stopped: Stopped) -> str:
     """Return a timeline that the brake stops, and why, in a few words."""
     return (
-        f"{stopped.timeline[1]} whole, since {stopped.lost} of its {stopped.days} days would lose "
-        "their last snapshot"
+        f"{stopped.timeline.volume} whole, since {stopped.lost} of its {stopped.days} days would "
+        "lose their last snapshot"
     )
 
 
 def _faded(plan: TrimPlan) -> list[str]:
-    return sorted(volume for _, volume in plan.faded)
+    return sorted(timeline.volume for timeline in plan.faded)
 
 
 def _kept(plan: TrimPlan) -> dict[str, int]:
@@ -70,4 +74,6 @@ def _summary(plan: TrimPlan, trimming: Trimming, dry_run: bool) -> str:
         text += f", {sum(kept.values())} of ours kept" + (f" ({reasons})" if kept else "")
     if plan.faded:
         text += f"; faded, since the volume is gone: {', '.join(_faded(plan))}"
+    if plan.unproven:
+        text += f"; {unproven_in_words(plan.unproven)}"
     return text

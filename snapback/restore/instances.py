@@ -183,7 +183,7 @@ def _restore_place(
     """Restore the instances whose replicas lie at a place."""
     name = selection.tag_name or run.settings.tag_name
     value = selection.tag_value or run.settings.tag_value
-    found = select(snapshots_with_tag(run, place, name, value), place, selection)
+    found = select(snapshots_with_tag(run, place, name, value), selection)
     if not found.choices and not found.lost:
         why = f"no replica in {place} has the tag {name}={value} and a record"
         return Restoration((outcome(f"{name}={value}", Word.FAILED, why, place, {}),))
@@ -202,13 +202,17 @@ def _restore_place(
     return Restoration(tuple(outcomes), tuple(notes))
 
 
-def select(snapshots: Sequence[Snapshot], place: Place, selection: Selection) -> Found:
-    """Decide which instances are restored from replicas at a place, and from which sets."""
+def select(snapshots: Sequence[Snapshot], selection: Selection) -> Found:
+    """Decide which instances are restored from replicas, and from which sets.
+
+    :param snapshots: those at one place. An instance that has natives among them lives there.
+    """
+    at_home = {record_of(snapshot).instance for snapshot in snapshots if snapshot.is_native}
     of: dict[str, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         record = record_of(snapshot)
         wanted = selection.source_region in ("", record.region)
-        if wanted and record.instance and record.region != place.region:
+        if wanted and record.instance and record.instance not in at_home:
             of[record.instance].append(snapshot)
     sets = {instance_id: sets_of(some, instance_id) for instance_id, some in of.items()}
     sets = {

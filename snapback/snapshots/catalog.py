@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from snapback.core.model import Place, Snapshot
+from snapback.core.model import Place, Snapshot, provenance
 from snapback.core.model import tags as our_tags
 from snapback.core.replication.replication_plan import ReplicationPlan, View, plan_replication
 from snapback.ec2.snapshots import own_snapshots
@@ -24,12 +24,15 @@ def get_relevant_snapshots(
     native_only: bool = True,
     filters: Mapping[str, Iterable[str]] | None = None,
 ) -> list[Snapshot]:
-    """Answer the account's own snapshots, pending or completed, that have the earmark and a record.
+    """Return the account's own snapshots, pending or completed, that have the earmark and a record.
+
+    A record counts as far as EC2 vouches for it. Docs: "Records and tags".
 
     :param conn: the region's client, as :func:`snapback.get_region_conn` answers it.
     :param tag_name: the earmark; ``None``: the configured one.
     :param tag_value: its value, with EC2's wildcards ``*`` and ``?``; ``None``: the configured.
-    :param native_only: leave out those whose record is of another region: replicas.
+    :param native_only: leave out those whose record is of another region, or of another account:
+        replicas.
     :param filters: name -> list of values, added to ours; Source: DescribeSnapshots.
     :returns: in EC2's order; each has its ``record``.
     :raises SnapbackError: EC2 refuses, or can't be reached.
@@ -56,7 +59,7 @@ def _relevant(
         for snapshot in own_snapshots(conn, place, asked)
         if snapshot.record
         and snapshot.state in _COUNTED
-        and (not native_only or snapshot.record.region == place.region)
+        and (not native_only or snapshot.is_native)
     ]
 
 
@@ -114,9 +117,16 @@ def _replicas(conn: EC2Client, place: Place) -> list[Snapshot]:
     return own_snapshots(conn, place, {"status": (*_COUNTED, "error")})
 
 
-def snapshots_of_instance(run: Run, place: Place, instance_id: str) -> list[Snapshot]:
-    """Answer the snapshots at a place, in whatever state, whose record names an instance."""
+def snapshots_of_instance(
+    run: Run, place: Place, instance_id: str, *, believe: bool = False
+) -> list[Snapshot]:
+    """Return the snapshots at a place, in whatever state, whose record names an instance.
+
+    :param believe: those that are unproven instead, with their records.
+    """
     found = own_snapshots(run.conn(place), place, {"description": [f"*{instance_id}*"]})
+    if believe:
+        found = [provenance.believed(s) for s in found if s.unproven]
     return [s for s in found if s.record and s.record.instance == instance_id]
 
 

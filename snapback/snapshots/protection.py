@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from snapback.core.model import Place, Snapshot, Timeline, record_of
 from snapback.core.model.tags import KEEP
-from snapback.core.trim.retention import Protection, idle_timelines, kept_by_snapshots
+from snapback.core.trim.retention import Home, Protection, idle_timelines, kept_by_snapshots
 from snapback.ec2.instances import instances_with_key
 from snapback.ec2.regions import enabled_regions
 from snapback.ec2.snapshots import locked_snapshots, own_snapshots, used_by_images
@@ -47,21 +47,24 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
     """
     conn = run.conn(place)
     in_use, locked = used_by_images(conn), locked_snapshots(conn)
-    by_home: dict[str, list[Snapshot]] = defaultdict(list)
+    by_home: dict[Home, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         if snapshot.record:
-            by_home[snapshot.record.region].append(snapshot)
+            by_home[snapshot.record.account, snapshot.record.region].append(snapshot)
     idle = _idle(run, place, snapshots)
-    enabled = _enabled(run, place, by_home.keys())
+    enabled = _enabled(run, place, {region for _, region in by_home})
 
-    def read(home: str) -> _Home:
-        if home not in enabled:
-            raise SnapbackError(f"the region {home} isn't enabled for the account")
-        return _read_home(run, Place(home, place.account), by_home[home], idle)
+    def read(home: Home) -> _Home:
+        account_id, region = home
+        if account_id != by_home[home][0].owner_id:
+            raise SnapbackError(f"it is of another account, {account_id or 'an unknown one'}")
+        if region not in enabled:
+            raise SnapbackError(f"the region {region} isn't enabled for the account")
+        return _read_home(run, Place(region, place.account), account_id, by_home[home], idle)
 
     kept = kept_by_snapshots(snapshots)
     gone: set[Timeline] = set()
-    unread: dict[str, str] = {}
+    unread: dict[Home, str] = {}
     for result in fanout.each(sorted(by_home), read, stop=run.stop):
         if isinstance(result.error, Interrupted):
             raise result.error
@@ -90,24 +93,33 @@ def _enabled(run: Run, place: Place, homes: Set[str]) -> set[str]:
 
 
 def _read_home(
-    run: Run, home: Place, snapshots: Iterable[Snapshot], idle: Iterable[Timeline]
+    run: Run,
+    home: Place,
+    account_id: str,
+    snapshots: Iterable[Snapshot],
+    idle: Iterable[Timeline],
 ) -> _Home:
     """Read at a home which of its timelines are kept, and which volumes are gone.
 
+    :param account_id: EC2's id of the account.
     :param snapshots: those whose home it is, wherever they lie.
     :raises SnapbackError: the home can't be read.
     """
+
+    def timeline(volume_id: str) -> Timeline:
+        return Timeline(account_id, home.region, volume_id)
+
     conn = run.conn(home)
     kept = kept_by_snapshots(own_snapshots(conn, home, {"tag-key": [KEEP]}))
-    kept |= {(home.region, v.volume_id): v.volume_id for v in volumes_with_key(conn, home, KEEP)}
+    kept |= {timeline(v.volume_id): v.volume_id for v in volumes_with_key(conn, home, KEEP)}
     instances = {one.instance_id: one for one in instances_with_key(conn, home, KEEP)}
     for instance_id, instance in instances.items():
         for volume_id in instance.devices.values():
-            kept[home.region, volume_id] = instance_id
+            kept[timeline(volume_id)] = instance_id
     for snapshot in snapshots:
         record = record_of(snapshot)
         if record.instance in instances:
             kept[record.timeline] = record.instance
-    asked = {volume for region, volume in idle if region == home.region}
+    asked = {one.volume for one in idle if one == timeline(one.volume)}
     there = volumes_by_id(conn, home, asked) if asked else {}
-    return _Home(kept, {(home.region, volume) for volume in asked - there.keys()})
+    return _Home(kept, {timeline(volume) for volume in asked - there.keys()})

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of, unfit
+from snapback.core.model.provenance import believed, natives_first
 from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_both, read_moment
 from snapback.ec2.instances import check_id as check_instance
@@ -40,7 +41,7 @@ def as_meant(at: str | datetime | None) -> list[str]:
 
 
 def snapshot_by_id(run: Run, region_name: str | None, snapshot_id: str) -> Snapshot:
-    """Answer one snapshot with a record.
+    """Return one snapshot with its record, which is believed: it is a person who names the id.
 
     :raises UsageError: there is none.
     """
@@ -50,6 +51,7 @@ def snapshot_by_id(run: Run, region_name: str | None, snapshot_id: str) -> Snaps
         return list(snapshots_by_id(run.conn(place), place, [wanted]).values())
 
     _, (found,) = _one_place(run, region_name, read, f"snapshot {wanted} of yours")
+    found = believed(found)
     if found.record is None:
         raise UsageError(f"{wanted} has no record, so it isn't known what it is a snapshot of")
     return found
@@ -58,9 +60,9 @@ def snapshot_by_id(run: Run, region_name: str | None, snapshot_id: str) -> Snaps
 def snapshot_of_volume(
     run: Run, region_name: str | None, volume_id: str, at: datetime | None
 ) -> tuple[Snapshot, list[Snapshot]]:
-    """Answer the newest snapshot of a volume that can be restored, not later than an instant.
+    """Return the newest snapshot of a volume that can be restored, not later than an instant.
 
-    And the newer ones that can't be.
+    And the newer ones that can't be. Where there are natives, replicas aren't chosen.
 
     :raises UsageError: there is none.
     """
@@ -69,7 +71,7 @@ def snapshot_of_volume(
         run, region_name, lambda place: snapshots_of_volume(run, place, wanted),
         f"snapshot with a record of {wanted}",
     )  # fmt: skip
-    found = [s for s in found if at is None or record_of(s).taken_at <= at]
+    found = [s for s in natives_first(found) if at is None or record_of(s).taken_at <= at]
     fit = [s for s in found if not unfit(s)]
     if not fit:
         until = f" of {in_both(at)} or before" if at else ""
@@ -82,7 +84,9 @@ def snapshot_of_volume(
 def set_of_instance(
     run: Run, region_name: str | None, instance_id: str, at: datetime | None, incomplete: bool
 ) -> Choice:
-    """Answer the newest whole set of an instance, not later than an instant.
+    """Return the newest whole set of an instance, not later than an instant.
+
+    Where there are natives, replicas aren't chosen.
 
     :param incomplete: one will do of which volumes are missing.
     :raises UsageError: there is none; says what is missing.
@@ -92,7 +96,7 @@ def set_of_instance(
         run, region_name, lambda place: snapshots_of_instance(run, place, wanted),
         f"snapshot with a record of {wanted}",
     )  # fmt: skip
-    choice = choose(sets_of(found, wanted), at, incomplete)
+    choice = choose(sets_of(natives_first(found), wanted), at, incomplete)
     if isinstance(choice, Reason):
         until = f" of {in_both(at)} or before" if at else ""
         raise UsageError(f"no set of {wanted} in {place}{until} can be restored: {choice}")
@@ -102,7 +106,7 @@ def set_of_instance(
 def set_of_snapshot(
     run: Run, region_name: str | None, snapshot_id: str, incomplete: bool
 ) -> BackupSet:
-    """Answer the set that a snapshot belongs to.
+    """Return the set that a snapshot belongs to: one of natives, of replicas, or of unproven ones.
 
     :raises UsageError: there is no such snapshot, or its set isn't whole: says what is missing.
     """
@@ -112,7 +116,8 @@ def set_of_snapshot(
         raise UsageError(f"{snapshot_id} was taken of a volume that no instance had")
     if why := unfit(snapshot):
         raise UsageError(f"{snapshot_id} {why}")
-    found = snapshots_of_instance(run, snapshot.place, instance_id)
+    found = snapshots_of_instance(run, snapshot.place, instance_id, believe=bool(snapshot.unproven))
+    found = [other for other in found if other.is_native is snapshot.is_native]
     one = set_with(sets_of(found, instance_id), snapshot_id)
     if one is None:
         raise UsageError(f"another snapshot of the same volume and time stands for {snapshot_id}")
@@ -136,7 +141,7 @@ def _one_place(
     fanout.refuse_if_all_refused(results)
     found = [(result.item, result.value) for result in results if result.value]
     unread = [f"{result.item} ({result.error})" for result in results if result.error]
-    at_home = [(place, some) for place, some in found if _is_home(place, some)]
+    at_home = [(place, some) for place, some in found if any(s.is_native for s in some)]
     if len(places) == 1 and results[0].error:
         raise results[0].error
     if len(at_home) == 1:
@@ -152,7 +157,3 @@ def _one_place(
     if found:
         raise UsageError(f"there are replicas in {where}: name one with --region-name")
     raise UsageError(f"there is no {what} in {where}")
-
-
-def _is_home(place: Place, snapshots: Sequence[Snapshot]) -> bool:
-    return any(s.record and s.record.region == place.region for s in snapshots)

@@ -190,7 +190,7 @@ def _refuse_unmatched(brake: Brake, plans: Sequence[TrimPlan]) -> None:
 
     :raises UsageError: so it is; nothing was deleted.
     """
-    volumes = {volume for plan in plans for _, volume in plan.timelines}
+    volumes = {timeline.volume for plan in plans for timeline in plan.timelines}
     missing = sorted(brake.volumes - volumes)
     if brake.instance and not any(brake.instance in plan.instances for plan in plans):
         missing.append(brake.instance)

@@ -24,14 +24,14 @@ def braked(plans: Sequence[TrimPlan]) -> tuple[list[TrimPlan], list[Outcome]]:
             "at what would go (--dry-run --max-delete 100), then go on with --max-delete 100"
         )
         refusal = Outcome(
-            subject=worst.timeline[1], word=Word.REFUSED, explanation=why, place=place
+            subject=worst.timeline.volume, word=Word.REFUSED, explanation=why, place=place
         )
         return [plan.kept_whole() for plan in plans], [refusal]
     nothing_goes = all(plan.deletes_nothing for plan in plans)
     word = Word.REFUSED if nothing_goes else Word.STOPPED
     return list(plans), [
         Outcome(
-            subject=one.timeline[1],
+            subject=one.timeline.volume,
             word=word,
             explanation=_why_stopped(one),
             place=place,
@@ -51,7 +51,7 @@ def _loss(stopped: Stopped) -> str:
 def _why_stopped(stopped: Stopped) -> str:
     """Return why a timeline is kept whole, and how to go on."""
     together = f" together with {', '.join(stopped.sharing)}, which it shares sets with"
-    release = f"--max-delete 100 --volume-id {stopped.timeline[1]}"
+    release = f"--max-delete 100 --volume-id {stopped.timeline.volume}"
     return (
         f"nothing of it is deleted: {_loss(stopped)}: look at the retention (fab show_config) and "
         f"at what would go (--dry-run {release}), then release it"
@@ -67,10 +67,10 @@ def kept_all(plan: TrimPlan) -> list[Outcome]:
         for reason in verdict.reasons
         if verdict.snapshot.record and reason.kind is TrimReason.NO_POLICY
     }
-    kept = [(volume, reason) for (_, volume), reason in sorted(reasons)]
+    kept = [(timeline.volume, reason) for timeline, reason in sorted(reasons)]
     kept += [
-        (home, f"its volumes are kept: whether {KEEP} is on them there can't be read: {why}")
-        for home, why in sorted(plan.unread_homes.items())
+        (region, f"its volumes are kept: whether {KEEP} is on them there can't be read: {why}")
+        for (_, region), why in sorted(plan.unread_homes.items())
     ]
     return [
         Outcome(subject=subject, word=Word.KEPT_ALL, explanation=why, place=plan.place)

@@ -36,7 +36,7 @@ class VolumeReach:
 def volume_reach(run: Run, place: Place, volume_id: str) -> list[VolumeReach]:
     """Return how far back the retention reaches for a volume: for its one timeline at a place.
 
-    Several timelines come of records that name one volume in several regions.
+    Several timelines come of records that name one volume in several regions, or accounts.
 
     :raises UsageError: there is no completed snapshot of it with a record.
 
@@ -52,7 +52,7 @@ def volume_reach(run: Run, place: Place, volume_id: str) -> list[VolumeReach]:
     found = []
     for timeline, members in judgement.timelines.items():
         newest = retention.newest_of(members)
-        policy = run.settings.policy_of(newest)
+        policy = run.settings.policy_of(retention.deciding(members))
         faded = timeline in judgement.faded
         reaches = (
             () if isinstance(policy, str) else reach_of(members, policy, now if faded else None)

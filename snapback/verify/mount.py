@@ -85,6 +85,8 @@ def mount(
     telling.say(
         f"{snapshot_id} in {snapshot.place}: {record.volume} as of {in_utc(record.taken_at)}"
     )
+    if snapshot.unproven:
+        telling.say(f"{snapshot_id} is unproven: {snapshot.unproven.why}")
     wish = VolumeWish(size_gib=snapshot.size_gib, snapshot_id=snapshot_id)
     with (
         helper(run, snapshot.place, "mount") as one,

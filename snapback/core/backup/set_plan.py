@@ -158,6 +158,7 @@ def own_tags_of_one(volume: Volume, instance: Instance | None, run_id: str) -> d
     """Answer the tags of ours on the snapshot of one volume: it is a set of one."""
     return {
         our_tags.SET: new_set_id(),
+        **our_tags.of_account(instance.owner_id if instance else ""),
         **original.write(instance, {volume.device_name: volume.volume_id}, [volume]),
         our_tags.RUN: run_id,
         our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),

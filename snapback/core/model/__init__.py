@@ -7,12 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 Tags = Mapping[str, str]
-Identity = tuple[str, str, datetime]
-"""What makes two snapshots copies of the same thing: region, volume and time."""
-Timeline = tuple[str, str]
-"""The history of one volume: its region and id."""
+
+
+class Timeline(NamedTuple):
+    """The history of one volume.
+
+    :ivar account: the id of the AWS account where the volume lived; ``""``: not known.
+    :ivar region: where it lived.
+    """
+
+    account: str
+    region: str
+    volume: str
+
+
+class Identity(NamedTuple):
+    """What makes two snapshots copies of the same thing: a volume at an instant."""
+
+    timeline: Timeline
+    taken_at: datetime
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -51,6 +67,7 @@ class Record:
     """What a snapshot is a snapshot of.
 
     :ivar region: where the volume lived.
+    :ivar account: the id of the AWS account where it lived; ``""``: not known.
     :ivar volume: the volume's id.
     :ivar taken_at: the instant, aware UTC, whole seconds.
     :ivar device: EC2's name of the volume's device on its instance (``/dev/sda1``), or ``""``.
@@ -63,6 +80,7 @@ class Record:
     region: str
     volume: str
     taken_at: datetime
+    account: str = ""
     device: str = ""
     instance: str = ""
     instance_type: str = ""
@@ -70,21 +88,20 @@ class Record:
     root_device_name: str = ""
 
     @property
+    def timeline(self) -> Timeline:
+        """The volume whose history this belongs to."""
+        return Timeline(self.account, self.region, self.volume)
+
+    @property
     def identity(self) -> Identity:
-        """What makes two snapshots copies of the same thing: region, volume and time."""
-        return self.region, self.volume, self.taken_at
+        """What makes two snapshots copies of the same thing."""
+        return Identity(self.timeline, self.taken_at)
 
     @property
     def digest(self) -> str:
         """The identity in 32 hexadecimal digits, the same on every machine."""
-        region, volume, taken_at = self.identity
-        text = f"{region} {volume} {taken_at.astimezone(UTC).isoformat()}"
+        text = " ".join((*self.timeline, self.taken_at.astimezone(UTC).isoformat()))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    @property
-    def timeline(self) -> Timeline:
-        """The volume whose history this belongs to: region and volume id."""
-        return self.region, self.volume
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +132,7 @@ class Volume:
 class Instance:
     """An EC2 instance with the volumes attached to it. Source: DescribeInstances.
 
+    :ivar owner_id: the id of the AWS account that it belongs to, or ``""``.
     :ivar launched_at: when it was last started, aware UTC.
     :ivar public_dns_name: or ``""``, as each address that it doesn't have.
     :ivar devices: device name -> volume id, of the EBS volumes attached.
@@ -125,6 +143,7 @@ class Instance:
 
     place: Place
     instance_id: str
+    owner_id: str = ""
     state: str = "running"
     instance_type: str = ""
     architecture: str = ""
@@ -158,18 +177,33 @@ class Instance:
         return self.devices.get(self.root_device_name, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """What a snapshot claims to be a snapshot of, against what EC2 says.
+
+    :ivar why: what EC2 says, in words.
+    """
+
+    record: Record
+    why: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """An EBS snapshot. Source: DescribeSnapshots.
 
+    :ivar owner_id: the id of the AWS account that it lies in.
     :ivar volume_id: the volume it was made of; arbitrary for a copy.
     :ivar started_at: EC2's StartTime; a copy's is its own.
-    :ivar record: what it is a snapshot of, or ``None`` where it is not ours.
+    :ivar record: what it is a snapshot of, or ``None`` where it is not ours, or unproven.
+    :ivar unproven: what it claims to be a snapshot of, where EC2 says otherwise. See
+        :mod:`snapback.core.model.provenance`.
     :ivar source_id: of a replica that snapback made, the snapshot that it was made from.
     """
 
     place: Place
     snapshot_id: str
+    owner_id: str = ""
     volume_id: str
     started_at: datetime
     state: str = "completed"
@@ -181,9 +215,20 @@ class Snapshot:
     encrypted: bool = False
     tags: Tags = field(default_factory=dict)
     record: Record | None = None
+    unproven: Unproven | None = None
     set_id: str = ""
     source_id: str = ""
     consistency: Consistency = Consistency.CRASH
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it lies where its record says that it was taken. Else it is a replica."""
+        return self.record is not None and is_home(self.record, self.place.region, self.owner_id)
+
+
+def is_home(record: Record, region: str, owner_id: str) -> bool:
+    """Return whether an account's part of a region is where a record says it was taken."""
+    return (record.region, record.account) == (region, owner_id)
 
 
 def record_of(snapshot: Snapshot) -> Record:

@@ -1,12 +1,14 @@
 """The sets of an instance's snapshots at one place: what belongs together, and what is missing.
 
-The members of a set that snapback took name each other, in their tags. Snapshots that were taken
+The members of a set that snapback took name each other, in their tags, all in the same words: what
+names others, or names them otherwise, is another set. Snapshots that were taken
 one by one (by ``create_snapshot``, and all of django-fabfile's) belong together where they were
 taken within ten minutes. All goes by the record's time, which survives replication.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ class NotRestorable(Enum):
     PENDING = auto()
     ARCHIVED = auto()
     CORRUPT = auto()
+    DISPUTED = auto()
 
 
 class NoSet(Enum):
@@ -59,12 +62,13 @@ class BackupSet:
 
     @property
     def root(self) -> Snapshot | None:
-        """The snapshot of the volume that the instance boots from."""
-        for member in self.members:
-            record = record_of(member)
-            if record.device and record.device == record.root_device_name:
-                return member
-        return None
+        """The snapshot of the volume that the instance boots from; ``None``: not just one is."""
+        found = [
+            member
+            for member in self.members
+            if (record := record_of(member)).device and record.device == record.root_device_name
+        ]
+        return found[0] if len(found) == 1 else None
 
     @property
     def shortcoming(self) -> str:
@@ -97,12 +101,14 @@ class Choice:
 
 def sets_of(snapshots: Iterable[Snapshot], instance_id: str) -> list[BackupSet]:
     """Answer the sets of an instance among the snapshots of one place, the newest first."""
-    named: dict[tuple[str, str], list[Snapshot]] = defaultdict(list)
+    named: dict[tuple[str, str, str, str], list[Snapshot]] = defaultdict(list)
     lone: list[Snapshot] = []
     for snapshot in snapshots:
         if snapshot.record and snapshot.record.instance == instance_id:
-            if _devices(snapshot):
-                named[snapshot.record.region, snapshot.set_id].append(snapshot)
+            if devices := _devices(snapshot):
+                account, region, _ = snapshot.record.timeline
+                said = json.dumps(devices, sort_keys=True)
+                named[account, region, snapshot.set_id, said].append(snapshot)
             else:
                 lone.append(snapshot)
     found = [_named(members) for members in named.values()]
@@ -256,10 +262,16 @@ def _set(
     members: Mapping[str, Snapshot],
     missing: dict[str, Reason[NotRestorable]],
 ) -> BackupSet:
-    root = record_of(snapshots[0]).root_device_name
+    disputed = _disputed(members.values())
+    members = {volume: member for volume, member in members.items() if volume not in disputed}
+    missing |= disputed
+    roots = sorted({record_of(member).root_device_name for member in members.values()} - {""})
     devices = {record_of(member).device for member in members.values()}
-    if root and root not in devices and not missing:
-        why = f"no snapshot of {root}, the root device, in {snapshots[0].place}"
+    if len(roots) > 1:
+        why = f"its snapshots name several root devices: {', '.join(roots)}"
+        missing[NO_ROOT] = Reason(NotRestorable.DISPUTED, why)
+    elif roots and roots[0] not in devices and not missing:
+        why = f"no snapshot of {roots[0]}, the root device, in {snapshots[0].place}"
         missing[NO_ROOT] = Reason(NotRestorable.NO_ROOT, why)
     return BackupSet(
         place=snapshots[0].place,
@@ -269,3 +281,22 @@ def _set(
         members=tuple(sorted(members.values(), key=lambda m: record_of(m).device)),
         missing=missing,
     )
+
+
+def _disputed(members: Iterable[Snapshot]) -> dict[str, Reason[NotRestorable]]:
+    """Return the volumes that were one device of the instance at one instant, each with why not.
+
+    Anybody who may create snapshots can write the record of one more disk for a set.
+    """
+    of: dict[str, list[Snapshot]] = defaultdict(list)
+    for member in members:
+        of[record_of(member).device].append(member)
+    return {
+        record_of(member).volume: Reason(
+            NotRestorable.DISPUTED,
+            f"{' and '.join(sorted(s.snapshot_id for s in some))} are both of {device}",
+        )
+        for device, some in of.items()
+        if device and len(some) > 1
+        for member in some
+    }

@@ -22,7 +22,7 @@ from typing import Any
 
 from snapback.core.model import Consistency, Instance, Record, Tags, Volume, original
 from snapback.core.model import tags as our_tags
-from snapback.core.model.ids import REGION_NAME, VOLUME_ID
+from snapback.core.model.ids import ACCOUNT_ID, REGION_NAME, VOLUME_ID
 
 LONGEST_DESCRIPTION = 255
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -75,27 +75,29 @@ def _fitting(words: Mapping[str, str], taken_at: datetime) -> str:
 def set_tags(
     instance: Instance, set_id: str, devices: Mapping[str, str], volumes: Collection[Volume] = ()
 ) -> dict[str, str]:
-    """Answer the tags of a set: its id, its devices, and what a restore will need.
+    """Return the tags of a set: its id, its account and devices, and what a restore will need.
 
     :param devices: device name -> volume id, of the members.
     :param volumes: what is known of these.
     """
     return {
         our_tags.SET: set_id,
+        **our_tags.of_account(instance.owner_id),
         **our_tags.write_long(our_tags.DEVICES, dict(devices)),
         **original.write(instance, devices, volumes),
     }
 
 
-def parse(description: str, tags: Tags, volume_id: str) -> Record | None:
-    """Answer the full record of a snapshot of any kind, or ``None`` where it has no proper one.
+def parse(description: str, tags: Tags, volume_id: str, owner_id: str = "") -> Record | None:
+    """Return the full record of a snapshot of any kind, or ``None`` where it has no proper one.
 
     :param volume_id: the snapshot's own VolumeId, which for a copy says nothing.
+    :param owner_id: the account that it lies in: that of its volume, unless a tag names another.
     """
     said = _json_object(description)
     if said is None:
         return None
-    fields = {field: said.get(key, "") for key, field in _KEYS.items()}
+    fields = _fields(said) | {"account": tags.get(our_tags.ACCOUNT, owner_id)}
     if "Volume" not in said:
         devices = our_tags.read_long(our_tags.DEVICES, tags) if our_tags.SET in tags else None
         fields["volume"] = volume_id
@@ -116,7 +118,7 @@ def parse_untagged(description: str, volume_id: str, region: str) -> Record | No
     said = _json_object(description)
     if said is None:
         return None
-    fields = {field: said.get(key, "") for key, field in _KEYS.items()}
+    fields = _fields(said)
     if "Volume" not in said:
         if fields["region"] != region or volume_id == _VOLUME_OF_A_COPY:
             return None
@@ -124,12 +126,24 @@ def parse_untagged(description: str, volume_id: str, region: str) -> Record | No
     return _checked(fields, said.get("Time"))
 
 
+def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record; one that is missing, or JSON's ``null``, is empty.
+
+    django-fabfile wrote ``null`` for instances without a root device or an architecture.
+    """
+    words = {"account": "", **{field: said.get(key) for key, field in _KEYS.items()}}
+    return {field: "" if word is None else word for field, word in words.items()}
+
+
 def _checked(fields: dict[str, Any], time: Any) -> Record | None:
-    """Return a record where all that it says is as a record says it."""
+    """Return a record where all that it says is as a record says it, and can be printed."""
     taken_at = _read_time(time)
-    if taken_at is None or not all(isinstance(word, str) for word in fields.values()):
+    words = fields.values()
+    if taken_at is None or not all(isinstance(word, str) and word.isprintable() for word in words):
         return None
     if not VOLUME_ID.match(fields["volume"]) or not REGION_NAME.match(fields["region"]):
+        return None
+    if fields["account"] and not ACCOUNT_ID.match(fields["account"]):
         return None
     return Record(taken_at=taken_at, **fields)
 

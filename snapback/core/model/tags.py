@@ -15,6 +15,7 @@ from snapback.core.model import Instance, Snapshot, Tags, Volume
 
 OURS = "snapback:"
 SET = "snapback:set"
+ACCOUNT = "snapback:account"
 RUN = "snapback:run"
 DEVICES = "snapback:devices"
 RESTORE = "snapback:restore"
@@ -67,9 +68,18 @@ def of_replica(source: Snapshot, run_id: str, first: Sequence[str]) -> dict[str,
     meant = {key: v for key, v in source.tags.items() if not key.startswith((VERDICT, KEEP))}
     ours = {key: value for key, value in meant.items() if key.startswith(OURS)}
     ours |= {RUN: run_id, SOURCE: source.snapshot_id}
+    ours |= of_account(source.record.account if source.record else "")
     ours.setdefault(SET, set_of_replica(source))
     others = clone({}, meant, ours=len(ours), first=first, exclude_tag="", reserve=0)
     return {**others, **ours}
+
+
+def of_account(account_id: str) -> dict[str, str]:
+    """Return the tag that says in which account a snapshot was taken, where that is known.
+
+    Without it, that is the account that the snapshot lies in.
+    """
+    return {ACCOUNT: account_id} if account_id else {}
 
 
 def set_of_replica(source: Snapshot) -> str:

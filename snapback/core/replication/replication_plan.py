@@ -201,9 +201,10 @@ def _once(snapshots: Iterable[Snapshot], but_of: str) -> list[Snapshot]:
 
 
 def _sets(snapshots: Iterable[Snapshot]) -> list[Members]:
-    found: dict[tuple[str, str], list[Snapshot]] = defaultdict(list)
+    found: dict[tuple[str, str, str], list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
-        found[record_of(snapshot).region, snapshot.set_id or snapshot.snapshot_id].append(snapshot)
+        account, region, _ = record_of(snapshot).timeline
+        found[account, region, snapshot.set_id or snapshot.snapshot_id].append(snapshot)
     return list(found.values())
 
 

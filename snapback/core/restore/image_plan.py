@@ -55,6 +55,14 @@ def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
     if source.missing and source.root:
         why = f"without what is missing: {source.shortcoming}"
         reasons.append(Reason(RestoreTopic.MISSING_VOLUMES, why))
+    reasons += [
+        Reason(
+            RestoreTopic.SNAPSHOT,
+            f"although {member.snapshot_id} is unproven: {member.unproven.why}",
+        )
+        for member in source.members
+        if member.unproven
+    ]
     if not source.root:
         why = f"the root volume is missing: {source.shortcoming or 'no record of it'}"
         problems.append(Reason(RestoreTopic.ROOT_VOLUME, why))

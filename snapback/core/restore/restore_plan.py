@@ -116,7 +116,7 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
     """Answer what an instance wants at the place it is restored into."""
     lead = source.root or source.members[0]
     told = original.read(lead.tags)
-    at_home = source.place.region == record_of(lead).region
+    at_home = lead.is_native
     reasons: list[Reason[RestoreTopic]] = []
     problems: list[Reason[RestoreTopic]] = []
 

@@ -54,9 +54,8 @@ def plan_volume(
     problems: list[Reason[RestoreTopic]] = []
     if unfit := unusable(snapshot):
         problems.append(Reason(RestoreTopic.SNAPSHOT, f"{snapshot.snapshot_id} {unfit}"))
-    elif unfit := found_corrupt(snapshot):
-        reasons.append(Reason(RestoreTopic.SNAPSHOT, f"although it {unfit}"))
-    at_home = snapshot.place.region == record.region
+    reasons += _doubts_about(snapshot)
+    at_home = snapshot.is_native
     if instance:
         found, why = instance.zone, f"where {instance.instance_id} is"
         if zone and zone != found:
@@ -88,6 +87,17 @@ def plan_volume(
         reasons=tuple(reasons),
         problems=tuple(problems),
     )
+
+
+def _doubts_about(snapshot: Snapshot) -> list[Reason[RestoreTopic]]:
+    """Return what speaks against a snapshot that is taken all the same, since it was named."""
+    doubts = []
+    if not unusable(snapshot) and (corrupt := found_corrupt(snapshot)):
+        doubts.append(Reason(RestoreTopic.SNAPSHOT, f"although it {corrupt}"))
+    if snapshot.unproven:
+        why = f"although it is unproven: {snapshot.unproven.why}"
+        doubts.append(Reason(RestoreTopic.SNAPSHOT, why))
+    return doubts
 
 
 def _disk(original: Disk, wanted: str) -> tuple[Disk, str]:

@@ -71,6 +71,7 @@ class Survey:
     :ivar histories: a volume each; the order is that in which they want to be looked at.
     :ivar bare: instances with the earmark that have no volume to back up.
     :ivar excluded: how many volumes are left out by their tag.
+    :ivar unproven: snapshots whose records aren't believed, since EC2 says otherwise.
     :ivar unread: place -> why it could not be read.
     """
 
@@ -78,11 +79,18 @@ class Survey:
     bare: tuple[Instance, ...] = ()
     excluded: int = 0
     temporary: tuple[Temporary, ...] = ()
+    unproven: tuple[Snapshot, ...] = ()
     unread: Mapping[Place, SnapbackError] = field(default_factory=dict)
 
     def of(self, standing: Standing) -> list[History]:
         """Answer the histories of one standing, in their order."""
         return [history for history in self.histories if history.standing is standing]
+
+    def unproven_at(self, place: Place) -> dict[str, str]:
+        """Return the unproven snapshots at a place: snapshot id -> what EC2 says, in words."""
+        return {
+            s.snapshot_id: s.unproven.why for s in self.unproven if s.place == place and s.unproven
+        }
 
     def at(self, places: Collection[Place]) -> Survey:
         """Answer the part that is about some places; what could not be read stays."""
@@ -91,6 +99,7 @@ class Survey:
             histories=tuple(h for h in self.histories if h.place in places),
             bare=tuple(i for i in self.bare if i.place in places),
             temporary=tuple(t for t in self.temporary if t.thing.place in places),
+            unproven=tuple(s for s in self.unproven if s.place in places),
         )
 
 
@@ -132,6 +141,7 @@ def survey(
         bare=tuple(bare),
         excluded=excluded,
         temporary=tuple(one for place in seen for one in _temporary(place)),
+        unproven=tuple(s for place in seen for s in place.snapshots if s.unproven),
         unread=unread,
     )
 
@@ -144,10 +154,11 @@ def _by_timeline(seen: Iterable[Seen]) -> dict[_Volume, list[Snapshot]]:
     found: dict[_Volume, list[Snapshot]] = defaultdict(list)
     for place in seen:
         for snapshot in place.snapshots:
-            if our_tags.manager_of(snapshot.tags):
+            if our_tags.manager_of(snapshot.tags) or snapshot.unproven:
                 continue
-            if snapshot.record and taken_at(snapshot) <= place.now:
-                found[place.place.account, *snapshot.record.timeline].append(snapshot)
+            record = snapshot.record
+            if record and record.account == snapshot.owner_id and record.taken_at <= place.now:
+                found[place.place.account, record.region, record.volume].append(snapshot)
             elif snapshot.state == "error" and our_tags.is_ours(snapshot.tags):
                 key = place.place.account, place.place.region, snapshot.volume_id
                 found[key].append(snapshot)

@@ -36,7 +36,7 @@ class Brake:
 
     def releases(self, timeline: Timeline, members: Sequence[Snapshot]) -> bool:
         """Return whether a timeline is released by its own name."""
-        if timeline[1] in self.volumes:
+        if timeline.volume in self.volumes:
             return True
         return bool(self.instance) and record_of(newest_of(members)).instance == self.instance
 
@@ -85,7 +85,7 @@ def stopped_timelines(
             and len(days) > FEWEST_DAYS
             and lost * 100 > percent * len(days)
         ):
-            others = sorted(volume for _, volume in sharing.get(timeline, set()) - {timeline})
+            others = sorted(one.volume for one in sharing.get(timeline, set()) - {timeline})
             stopped.append(Stopped(timeline, len(days), lost, percent, tuple(others)))
     return stopped
 
@@ -99,7 +99,7 @@ def timelines_that_share_sets(snapshots: Iterable[Snapshot]) -> Mapping[Timeline
     for snapshot in snapshots:
         if snapshot.record and snapshot.set_id:
             timeline = snapshot.record.timeline
-            sets[timeline[0], snapshot.set_id].add(timeline)
+            sets[timeline.account, timeline.region, snapshot.set_id].add(timeline)
     groups: dict[Timeline, set[Timeline]] = {}
     for members in {frozenset(members) for members in sets.values()}:
         group = set(members).union(*(groups.get(timeline, ()) for timeline in members))

@@ -25,7 +25,8 @@ from snapback.core.trim.policy import Policy
 from snapback.core.trim.reach import Reach, earliest_period, reach_of
 from snapback.core.trim.reasons import TrimReason
 
-SetKey = tuple[str, str]
+SetKey = tuple[str, str, str]
+Home = tuple[str, str]
 BY_THE_BRAKE = Reason(TrimReason.STOPPED, "stopped by the brake")
 
 
@@ -50,7 +51,7 @@ class Protection:
     :ivar in_flight: snapshot id -> what it is to a transfer into another region, in words.
     :ivar spared: snapshot id -> why the caller doesn't want it deleted, in words.
     :ivar kept: timeline -> the resource whose tag ``snapback:keep`` stops its trimming.
-    :ivar unread_homes: home region -> why its tags can't be read, in words.
+    :ivar unread_homes: account id and region -> why its tags can't be read, in words.
     :ivar gone: the timelines whose volume EC2 says is gone. Only these may fade.
     """
 
@@ -59,7 +60,7 @@ class Protection:
     in_flight: Mapping[str, str] = field(default_factory=dict)
     spared: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[Timeline, str] = field(default_factory=dict)
-    unread_homes: Mapping[str, str] = field(default_factory=dict)
+    unread_homes: Mapping[Home, str] = field(default_factory=dict)
     gone: frozenset[Timeline] = frozenset()
 
 
@@ -86,10 +87,10 @@ def plan(
     """Decide for each snapshot of one place whether it is kept.
 
     Snapshots without a record, and those in ``error``, are not judged: they are missing from the
-    answer. A timeline follows the policy of its newest snapshot.
+    answer. A timeline follows the policy of its newest snapshot with tags of ours.
 
-    :param policy_of: the policy of a timeline, given its newest snapshot; or in words why there is
-        none, and then all of the timeline is kept.
+    :param policy_of: the policy of a timeline, given that snapshot; or in words why there is none,
+        and then all of the timeline is kept.
     :param now: aware UTC.
     :returns: a verdict for each snapshot that is ours, oldest first.
     """
@@ -118,7 +119,7 @@ def judge(
     found = _timelines(ours, now)
     faded = set()
     for timeline, members in found.items():
-        policy = policy_of(newest_of(members))
+        policy = policy_of(deciding(members))
         fades = timeline in protection.gone and is_idle(members, policy, now)
         kept, lost = _thin(members, policy, now if fades else None)
         if fades:
@@ -147,7 +148,7 @@ def idle_timelines(
     return [
         timeline
         for timeline, members in timelines(snapshots, now).items()
-        if is_idle(members, policy_of(newest_of(members)), now)
+        if is_idle(members, policy_of(deciding(members)), now)
     ]
 
 
@@ -162,7 +163,7 @@ def is_idle(timeline: Sequence[Snapshot], policy: Policy | str, now: datetime) -
 
 
 def timelines(snapshots: Iterable[Snapshot], now: datetime) -> dict[Timeline, list[Snapshot]]:
-    """Return the timelines: (region, volume) -> its snapshots that count, oldest first.
+    """Return the timelines, each with its snapshots that count, oldest first.
 
     Completed ones with a record count; those dated in the future and those that DLM or AWS Backup
     manages don't.
@@ -203,13 +204,14 @@ def protections(
 
 
 def _kept_by_wish(snapshot: Snapshot, protection: Protection) -> Iterator[Reason[TrimReason]]:
-    region, _ = timeline = record_of(snapshot).timeline
+    timeline = record_of(snapshot).timeline
+    home = timeline.account, timeline.region
     if our_tags.PIN in snapshot.tags:
         yield Reason(TrimReason.PINNED, f"tag {our_tags.PIN}")
     if resource := protection.kept.get(timeline):
         yield Reason(TrimReason.KEPT, f"tag {our_tags.KEEP} on {resource}")
-    if region in protection.unread_homes:
-        yield Reason(TrimReason.HOME_UNREAD, f"its home {region} can't be read")
+    if home in protection.unread_homes:
+        yield Reason(TrimReason.HOME_UNREAD, f"its home {timeline.region} can't be read")
     if why := protection.spared.get(snapshot.snapshot_id):
         yield Reason(TrimReason.NOT_SELECTED, why)
 
@@ -315,9 +317,21 @@ def _is_corrupt(snapshot: Snapshot) -> bool:
     return our_tags.VERDICT in snapshot.tags and is_corrupt(snapshot.tags)
 
 
-def _quality(snapshot: Snapshot) -> int:
-    """Answer how good a snapshot is: its consistency, and less than any where it is corrupt."""
-    return -1 if _is_corrupt(snapshot) else int(snapshot.consistency)
+def _quality(snapshot: Snapshot) -> tuple[bool, bool, int]:
+    """Return the rank of a snapshot in its period: not corrupt, with tags of ours, consistent.
+
+    Anybody who may create snapshots can write a record, and nobody but snapback its tags, where
+    the policy that the documents give is in force.
+    """
+    return not _is_corrupt(snapshot), our_tags.is_ours(snapshot.tags), int(snapshot.consistency)
+
+
+def deciding(timeline: Sequence[Snapshot]) -> Snapshot:
+    """Return the snapshot whose tags decide the policy: the newest with tags of ours.
+
+    Where none has any, as of django-fabfile, that is the newest.
+    """
+    return newest_of([one for one in timeline if our_tags.is_ours(one.tags)] or timeline)
 
 
 def newest_of(timeline: Sequence[Snapshot]) -> Snapshot:
@@ -344,8 +358,9 @@ def _keep_sets_whole(
     doubles: dict[str, Reason[TrimReason]] = {}
     for snapshot in oldest_first:
         if snapshot.set_id:
-            members[record_of(snapshot).region, snapshot.set_id].append(snapshot)
-    for (_, set_id), snapshots_of_set in members.items():
+            account, region, _ = record_of(snapshot).timeline
+            members[account, region, snapshot.set_id].append(snapshot)
+    for (*_, set_id), snapshots_of_set in members.items():
         kept = [s for s in snapshots_of_set if reasons[s.snapshot_id]]
         kept_ids = {record_of(s).identity: s.snapshot_id for s in reversed(kept)}
         for snapshot in snapshots_of_set if kept else ():

@@ -13,7 +13,7 @@ from snapback.core.model.times import age
 from snapback.core.trim import retention
 from snapback.core.trim.brake import Brake, Stopped, stopped_timelines
 from snapback.core.trim.policy import Policy
-from snapback.core.trim.retention import Protection, Verdict
+from snapback.core.trim.retention import Home, Protection, Verdict
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class TrimPlan:
     :ivar instances: the instances that the newest snapshots of these name.
     :ivar stopped: the timelines that the brake keeps whole.
     :ivar faded: the timelines that thin out by the calendar, since their volume is gone.
-    :ivar unread_homes: home region -> why its volumes' timelines are kept whole, in words.
+    :ivar unread_homes: account id and region -> why the timelines of its volumes are kept whole,
+        in words.
+    :ivar unproven: snapshot id -> why its record isn't believed, in words. They are kept.
     """
 
     place: Place
@@ -49,7 +51,8 @@ class TrimPlan:
     instances: frozenset[str] = frozenset()
     stopped: tuple[Stopped, ...] = ()
     faded: frozenset[Timeline] = frozenset()
-    unread_homes: Mapping[str, str] = field(default_factory=dict)
+    unread_homes: Mapping[Home, str] = field(default_factory=dict)
+    unproven: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def deletions(self) -> list[Verdict]:
@@ -108,6 +111,7 @@ def plan_trim(
         stopped=tuple(stopped),
         faded=judgement.faded,
         unread_homes=protection.unread_homes,
+        unproven={s.snapshot_id: s.unproven.why for s in snapshots if s.unproven},
     )
 
 
@@ -132,7 +136,7 @@ def plan_broken(snapshots: Iterable[Snapshot], now: datetime) -> list[Broken]:
 
 
 def _is_ours(snapshot: Snapshot) -> bool:
-    if our_tags.manager_of(snapshot.tags):
+    if our_tags.manager_of(snapshot.tags) or snapshot.unproven:
         return False
     return snapshot.record is not None or our_tags.is_ours(snapshot.tags)
 

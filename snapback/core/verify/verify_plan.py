@@ -81,7 +81,7 @@ def plan_verification(
         for snapshot in everything
         if snapshot.state == "completed"
         and snapshot.storage_tier != "archive"
-        and (replicas or record_of(snapshot).region == place.region)
+        and (replicas or snapshot.is_native)
     ]
     fit.sort(key=_order)
     chosen = fit[: sample.of(len(fit))]
