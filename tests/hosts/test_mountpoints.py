@@ -68,7 +68,9 @@ def test_a_volume_is_updated_and_becomes_the_replica(lay_out, sandbox, world, re
         update_snap(source, "/dev-sdh", there, "/data", encr=False)
     fleet.shell("test -e /data/kept; umount /twice", "to")
     first = update_snap(source, "/dev-sdh", there, "/data", encr=False)
-    assert first.record == parse(origin["Description"], world.tags(origin), origin["VolumeId"])
+    assert first.record == parse(
+        origin["Description"], world.tags(origin), origin["VolumeId"], origin["OwnerId"]
+    )
     assert first.source_id == origin["SnapshotId"]
     assert fleet.shell("findmnt -no TARGET /dev/nvme1n1", "to") == "/data\n"
     with pytest.raises(Collision):

@@ -68,7 +68,7 @@ def test_a_volume_that_grew_and_is_encrypted_stays_so(lay_out, sandbox, world):
 def larger_one(world: World) -> str:
     """Take a snapshot of the only volume after it has grown, as far as its record tells."""
     ec2, (source,) = world.ec2(EAST), world.snapshots(EAST)
-    record = parse(source["Description"], world.tags(source), source["VolumeId"])
+    record = parse(source["Description"], world.tags(source), source["VolumeId"], source["OwnerId"])
     assert record
     volume = ec2.create_volume(Size=2, SnapshotId=source["SnapshotId"], AvailabilityZone=f"{EAST}a")
     grown = ec2.create_snapshot(

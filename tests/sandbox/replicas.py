@@ -35,7 +35,7 @@ def sets(days: int = 1, **more):
 def records(world, region: str):
     """The records of what is in a region, by snapshot id; each has one."""
     found = {
-        s["SnapshotId"]: parse(s["Description"], world.tags(s), s["VolumeId"])
+        s["SnapshotId"]: parse(s["Description"], world.tags(s), s["VolumeId"], s["OwnerId"])
         for s in world.snapshots(region)
     }
     assert all(found.values())

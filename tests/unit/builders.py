@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from snapback.core.leases.lease import Lent
-from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Volume
+from snapback.core.model import Consistency, Instance, Place, Record, Snapshot, Timeline, Volume
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import VerdictKind, Verified, write_verdict
 from snapback.core.status.health import Limits
@@ -33,6 +33,11 @@ def at(text: str) -> datetime:
 def vol(letter: str) -> str:
     """Answer a proper volume id that is known by one letter, from ``a`` to ``f``."""
     return f"vol-{letter * 17}"
+
+
+def timeline(letter: str = "a", region: str = REGION, account: str = "") -> Timeline:
+    """Return the timeline of the volume known by a letter."""
+    return Timeline(account, region, vol(letter))
 
 
 def record(

@@ -60,8 +60,8 @@ def describe_set(instance: Instance, taken_at: datetime) -> str:
 
 
 def _fitting(words: Mapping[str, str], taken_at: datetime) -> str:
-    """Answer JSON of the words that aren't empty, less the least important until it fits."""
-    said = {key: word for key, word in words.items() if word}
+    """Return JSON of the words that can be printed, less the least important until it fits."""
+    said = {key: word for key, word in words.items() if word and word.isprintable()}
     said["Time"] = taken_at.astimezone(UTC).strftime(TIME_FORMAT)
     for key in (None, *_DROPPED_FIRST):
         if key:
@@ -97,7 +97,7 @@ def parse(description: str, tags: Tags, volume_id: str, owner_id: str = "") -> R
     said = _json_object(description)
     if said is None:
         return None
-    fields = _fields(said) | {"account": tags.get(our_tags.ACCOUNT, owner_id)}
+    fields = _fields(said) | {"account": tags.get(our_tags.ACCOUNT) or owner_id}
     if "Volume" not in said:
         devices = our_tags.read_long(our_tags.DEVICES, tags) if our_tags.SET in tags else None
         fields["volume"] = volume_id

@@ -68,6 +68,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "protected": 0,
         "not ours": 0,
         "excluded": 0,
+        "unproven": 0,
         "partial": 3,
         "busy": 3,
         "less consistent": 3,

@@ -13,10 +13,10 @@ from snapback.core.trim.brake import Brake, is_policy_wrong, timelines_that_shar
 from snapback.core.trim.policy import Policy
 from snapback.core.trim.retention import Protection
 from snapback.core.trim.trim_plan import TrimPlan, plan_trim
-from tests.unit.builders import REGION, at, policy, record, snapshot, vol
+from tests.unit.builders import REGION, at, policy, record, snapshot, timeline, vol
 
 NOW = at("2026-11-24T12:00")
-A, B, C = ((REGION, vol(letter)) for letter in "abc")
+A, B, C = map(timeline, "abc")
 
 
 def planned(
@@ -158,8 +158,8 @@ def test_sets_tie_volumes_together_over_others() -> None:
     snapshots = [*sets(2, "ab"), *sets(2, "bc"), *days(2, volume="d"), *sets(1, "e")]
     groups = timelines_that_share_sets(snapshots)
     assert groups[A] == groups[B] == groups[C] == {A, B, C}
-    assert groups[REGION, vol("e")] == {(REGION, vol("e"))}
-    assert (REGION, vol("d")) not in groups
+    assert groups[timeline("e")] == {timeline("e")}
+    assert timeline("d") not in groups
 
 
 @pytest.mark.parametrize(

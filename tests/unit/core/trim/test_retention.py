@@ -21,7 +21,7 @@ from tests.unit.builders import (
     kept_instants,
     policy,
     snapshot,
-    vol,
+    timeline,
     words,
 )
 
@@ -355,7 +355,7 @@ def test_copies_of_one_volume_with_arbitrary_volume_ids_are_one_timeline() -> No
 
 # Fading.
 
-GONE = Protection(gone=frozenset({(REGION, vol("a"))}))
+GONE = Protection(gone=frozenset({timeline("a")}))
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_timeline_fades_when_its_volume_is_gone_and_nothing_new_comes(
     assert kept(snapshots, by, now=now, protection=GONE) == expected
     assert kept(snapshots, by, now=now) == ["22", "23", "24"]
     assert retention.idle_timelines(snapshots, lambda _: by, at(now)) == (
-        [(REGION, vol("a"))] if len(expected) == 1 else []
+        [timeline("a")] if len(expected) == 1 else []
     )
 
 
@@ -413,8 +413,8 @@ def test_the_tag_of_one_snapshot_keeps_its_timeline(state: str) -> None:
 
 def test_what_keeps_a_timeline_is_its_reason() -> None:
     snapshots = [snapshot("2026-11-01", name="old"), snapshot("2026-11-24", name="new")]
-    by_tag = Protection(kept={(REGION, vol("a")): "i-1"})
-    by_home = Protection(unread_homes={REGION: "no"})
+    by_tag = Protection(kept={timeline("a"): "i-1"})
+    by_home = Protection(unread_homes={("", REGION): "no"})
     for protection, reason in (
         (by_tag, "tag snapback:keep on i-1"),
         (by_home, "its home us-east-1 can't be read"),

@@ -19,7 +19,7 @@ from snapback.core.model import Consistency, Place, Record, Snapshot
 from snapback.core.trim import retention
 from snapback.core.trim.policy import Policy
 from snapback.core.trim.retention import Protection, Verdict
-from tests.unit.builders import REGION, at, policy, vol, words
+from tests.unit.builders import REGION, at, policy, timeline, vol, words
 
 KINDS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
 MUCH_LATER = at("2031-01-01T00:00")
@@ -144,7 +144,7 @@ def world_of(taken: Sequence[Shot]) -> World:
         protection=Protection(
             in_use={name: "ami-1" for name, quirk in quirk_of.items() if quirk == "in use"},
             locked=frozenset(name for name, quirk in quirk_of.items() if quirk == "locked"),
-            gone=frozenset({(REGION, vol("a")), (REGION, vol("b"))}),
+            gone=frozenset({timeline("a"), timeline("b")}),
         ),
         quirk_of=quirk_of,
     )
@@ -197,9 +197,9 @@ def test_each_snapshot_of_ours_gets_one_verdict_with_reasons(
 @given(worlds, any_policies, nows)
 def test_the_newest_of_each_timeline_is_kept(world: World, by: Policy | str, now: datetime) -> None:
     survivors = kept(world.plan(by, now))
-    for timeline in world.timelines(now).values():
-        newest_at = max(s.record.taken_at for s in timeline if s.record)
-        newest = {s.snapshot_id for s in timeline if s.record and s.record.taken_at == newest_at}
+    for members in world.timelines(now).values():
+        newest_at = max(s.record.taken_at for s in members if s.record)
+        newest = {s.snapshot_id for s in members if s.record and s.record.taken_at == newest_at}
         assert newest & survivors
 
 
