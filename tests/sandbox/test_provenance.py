@@ -23,10 +23,11 @@ STRONGEST = {"snapback:consistency": "application", "Earmarking": "production"}
 
 @pytest.fixture
 def victim(configure, fleet) -> dict[str, Any]:
-    """An instance with ten days of backups, and another with a volume that somebody else owns."""
+    """Instances with ten days of backups, sets and lone ones, and one that is somebody else's."""
     configure(retention={**NOTHING, "daily": DAYS})
     return fleet(
         instance("victim", 8, 20, history=[sets(DAYS)]),
+        instance("lone", 8, history=[daily(DAYS, until="1h")]),
         instance("mallory", 1, tags={}),
     )
 
@@ -91,11 +92,14 @@ def claim_all(world, mallory: Mallory, volume_id: str) -> list[str]:
     ]
 
 
-def test_a_record_of_anothers_volume_displaces_nothing(victim, mallory, world, fab, sandbox):
-    wanted = volume_of(victim)
+@pytest.mark.parametrize(("name", "device"), [("victim", "/dev/sdf"), ("lone", "/dev/sda1")])
+def test_a_record_of_anothers_volume_displaces_nothing(
+    victim, mallory, world, fab, sandbox, name, device
+):
+    wanted = victim[name]["volumes"][device]
     before = records(world, EAST)
     forged = claim_all(world, mallory, wanted)
-    with bound_by(sandbox, "trim_snapshots"):
+    with bound_by(sandbox, "trim_snapshots", "django_fabfile"):
         ended = fab("trim_snapshots", "--json")
     assert ended.code == 0
     assert deleted(sandbox) == []
@@ -227,7 +231,7 @@ def test_what_is_unproven_is_not_replicated(victim, mallory, world, fab):
     forged = claim_all(world, mallory, volume_of(victim))
     assert fab("rsync_region", EAST, WEST, "--engine", "copy").code == 0
     sources = {tags["snapback:source"] for s in world.snapshots(WEST) if (tags := world.tags(s))}
-    assert len(sources) == 2
+    assert len(sources) == 3
     assert not sources & set(forged)
     named = fab("rsync_snapshot", EAST, forged[0], WEST, "--engine", "copy")
     assert named.code == 2
@@ -246,10 +250,14 @@ def test_a_broken_snapshot_that_is_unproven_is_left_alone(victim, mallory, world
 
 
 @pytest.mark.parametrize("word", ["\ud800", "\x1b[2J", "a\nb", "\u202e"], ids=ascii)
-def test_a_word_that_cannot_be_printed_stops_nothing(victim, mallory, fab, sandbox, word, tmp_path):
+def test_a_word_that_cannot_be_printed_stops_nothing(
+    victim, mallory, fab, sandbox, world, word, tmp_path
+):
     said = {"Volume": mallory.volume_id, "Region": EAST, "Instance": word, "Device": word}
     mallory.forge({**said, "Time": f"{sandbox.now():%Y-%m-%dT%H:%M:%S}"}, STRONGEST)
+    world.ec2().terminate_instances(InstanceIds=[victim["mallory"]["instance_id"]])
     assert fab("status", "--html", str(tmp_path / "page.html")).code == 0
+    assert victim["victim"]["instance_id"] in (tmp_path / "page.html").read_text()
     assert mallory.volume_id not in (tmp_path / "page.html").read_text()
     assert fab("rsync_region", EAST, WEST, "--engine", "copy").code == 0
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from snapback.core.model import Place, Record, Snapshot
+from snapback.core.model import Place, Record, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of
 from snapback.core.model.record import describe_set, parse, set_tags
 from tests.unit.builders import at, instance, snapshot, vol
@@ -32,7 +33,7 @@ def whole(taken: str, set_id: str, **more: Any) -> list[Snapshot]:
 
 def alone(taken: str, volume: str = "a", **more: Any) -> Snapshot:
     """A snapshot that was taken by itself."""
-    record = Record(
+    record = more.pop("record", None) or Record(
         region="us-east-1",
         volume=vol(volume),
         taken_at=at(taken),
@@ -201,3 +202,33 @@ def test_the_set_of_a_snapshot() -> None:
 def test_it_knows_its_place() -> None:
     (one,) = sets_of(whole("2026-11-01T03:00", "set-1", place=Place("eu-west-1")), WEB)
     assert one.place == Place("eu-west-1")
+
+
+def test_what_names_others_with_the_id_of_a_set_is_another_set() -> None:
+    forged = {**BOTH, "/dev/sda0": vol("c")}
+    real = whole("2026-11-01T03:00", "set-1")
+    stranger = member("2026-11-01T03:00", "c", "set-1", devices=forged)
+    sets = sets_of([*real, stranger], WEB)
+    assert sorted(len(one.members) for one in sets) == [1, 2]
+    choice = chosen([*real, stranger])
+    assert isinstance(choice, Choice)
+    assert list(choice.chosen.members) == real
+
+
+def test_two_volumes_that_were_one_device_are_both_missing() -> None:
+    root = alone("2026-11-01T03:00", name="snap-1")
+    record = replace(record_of(root), volume=vol("c"))
+    other = alone("2026-11-01T03:05", "c", name="snap-2", record=record)
+    (one,) = sets_of([root, other, alone("2026-11-01T03:00", "b")], WEB)
+    why = "snap-1 and snap-2 are both of /dev/sda1"
+    assert told(one) == {vol("a"): why, vol("c"): why}
+    assert one.root is None
+    assert "no set is whole" in str(chosen([root, other], incomplete=True))
+
+
+def test_several_root_devices_are_none() -> None:
+    root = alone("2026-11-01T03:00")
+    record = replace(record_of(root), volume=vol("c"), device="/dev/a", root_device_name="/dev/a")
+    (one,) = sets_of([root, alone("2026-11-01T03:05", "c", record=record)], WEB)
+    assert told(one) == {"root": "its snapshots name several root devices: /dev/a, /dev/sda1"}
+    assert one.root is None

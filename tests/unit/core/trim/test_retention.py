@@ -423,6 +423,57 @@ def test_what_keeps_a_timeline_is_its_reason() -> None:
         assert (verdicts["old"].keep, words(verdicts["old"])) == (True, (reason,))
 
 
+# Who is believed.
+
+
+OURS = {"snapback:set": "set-1"}
+
+
+def test_of_one_period_those_with_our_tags_come_before_the_best_and_the_oldest() -> None:
+    best = Consistency.APPLICATION
+    found = kept(
+        [
+            snapshot("2026-11-23T01:00", name="foreign, best, oldest", consistency=best),
+            snapshot("2026-11-23T02:00", name="ours", tags=OURS),
+            snapshot("2026-11-23T03:00", name="ours too", tags=OURS),
+            snapshot("2026-11-24T01:00", name="newest", tags=OURS),
+        ],
+        policy(daily=2),
+    )
+    assert found == ["ours", "newest"]
+
+
+@pytest.mark.parametrize("key", ["snapback:keep", "snapback:exclude", "Name"])
+def test_the_tags_that_people_set_make_a_snapshot_no_more_ours(key: str) -> None:
+    found = kept(
+        [
+            snapshot("2026-11-23T01:00", name="foreign", volume="a", tags={key: ""}),
+            snapshot("2026-11-23T02:00", name="ours", volume="a", tags=OURS),
+            snapshot("2026-11-24T02:00", name="newest", volume="a", tags=OURS),
+        ],
+        policy(daily=2),
+    )
+    assert ("ours" in found) is True
+    assert ("foreign" in found) is (key == "snapback:keep")
+
+
+def test_the_newest_with_our_tags_decides_the_policy() -> None:
+    ours = [snapshot(f"2026-11-{day}", name=day, tags=OURS) for day in ("20", "21", "22")]
+    foreign = snapshot("2026-11-23", name="foreign", tags={"Retention": "one"})
+    policies = {"one": policy(daily=1)}
+    verdicts = retention.plan(
+        [*ours, foreign],
+        lambda one: policies.get(one.tags.get("Retention", ""), policy(daily=4)),
+        at("2026-11-24"),
+    )
+    assert all(verdict.keep for verdict in verdicts)
+
+
+def test_where_none_has_our_tags_the_newest_decides() -> None:
+    snapshots = [snapshot(f"2026-11-{day}", tags={"Retention": day}) for day in ("20", "21")]
+    assert retention.deciding(snapshots) is snapshots[-1]
+
+
 # Sets.
 
 
