@@ -99,8 +99,8 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """The identity in 32 hexadecimal digits, the same on every machine."""
-        text = " ".join((*self.timeline, self.taken_at.astimezone(UTC).isoformat()))
+        """Region, volume and time in 32 hexadecimal digits, the same on every machine."""
+        text = f"{self.region} {self.volume} {self.taken_at.astimezone(UTC).isoformat()}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
