@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,7 +41,7 @@ def create_one_ami(
     chosen = choice.chosen
     plan = plan_image(chosen, run.settings.first_tags)
     title = name or f"{chosen.instance_id} {chosen.taken_at.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
-    notes = (*as_meant(at), *about(chosen, choice.passed_over), *map(str, plan.reasons))
+    notes = (*as_meant(at), *about(choice), *map(str, plan.reasons))
     if plan.problems:
         return Restoration((_outcome(plan, title, Word.REFUSED, in_words((), plan.problems)),))
     if there := image_named(run.conn(plan.place), title):
@@ -54,14 +53,21 @@ def create_one_ami(
     return Restoration((_register(run, plan, title),), notes)
 
 
-def about(chosen: BackupSet, passed_over: Sequence[BackupSet]) -> list[str]:
-    """Answer which set is meant, and which newer ones aren't, in words."""
+def about(choice: Choice) -> list[str]:
+    """Return which set is meant, and which newer ones aren't, in words."""
+    chosen = choice.chosen
+    unrelated = (
+        "none of its volumes is in an older set: were all of them replaced, or is it forged?"
+        if choice.is_unrelated
+        else ""
+    )
     taken = f"{chosen.instance_id} as of {in_both(chosen.taken_at)}"
     return [
         f"{chosen} in {chosen.place}: {taken}, {len(chosen.members)} volumes",
+        *filter(None, [unrelated]),
         *(
             f"passed over: {one} of {in_utc(one.taken_at)}, which isn't whole: {one.shortcoming}"
-            for one in passed_over
+            for one in choice.passed_over
         ),
     ]
 

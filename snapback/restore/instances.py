@@ -94,7 +94,7 @@ def plan_one(
     choice = set_of_instance(run, region_name, instance_id, moment(at), incomplete)
     place = choice.chosen.place
     (plan,) = _plans(run, place, [choice.chosen], given, maps_into(run, place))
-    return plan, (*as_meant(at), *about(choice.chosen, choice.passed_over), *map(str, plan.reasons))
+    return plan, (*as_meant(at), *about(choice), *map(str, plan.reasons))
 
 
 def _plans(
@@ -198,7 +198,7 @@ def _restore_place(
         *(outcome(i, word, why, place, {"of": i}) for i, (word, why) in found.lost.items()),
         *_all(run, plans, dry_run),
     ]
-    notes = [line for c in choices for line in about(c.chosen, c.passed_over)]
+    notes = [line for c in choices for line in about(c)]
     return Restoration(tuple(outcomes), tuple(notes))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -210,6 +211,20 @@ def test_an_instance_is_restored_from_sets_of_its_own(victim, mallory, world, fa
     (after,) = fab(*arguments).document["items"]
     same = ("set", "snapshots", "outcome")
     assert {key: after[key] for key in same} == {key: before[key] for key in same}
+
+
+def test_a_set_of_volumes_that_the_instance_never_had_is_told(victim, mallory, world, fab):
+    instance_id = victim["victim"]["instance_id"]
+    newest = max(world.snapshots(), key=lambda s: s["StartTime"])
+    said = {"Region": EAST, "Instance": instance_id, "Root_dev_name": "/dev/sda1"}
+    devices = write_long("snapback:devices", {"/dev/sda1": mallory.volume_id})
+    later = newest["StartTime"] + timedelta(seconds=30)
+    mallory.forge(
+        {**said, "Time": f"{later:%Y-%m-%dT%H:%M:%S}"},
+        {**STRONGEST, **devices, "snapback:set": "set-0123456789abcdef0"},
+    )
+    ended = fab("create_ami", "--instance-id", instance_id, "--dry-run")
+    assert "none of its volumes is in an older set" in ended.out
 
 
 def test_two_disks_of_one_device_make_no_whole_set(load, configure, sandbox, world, fab):

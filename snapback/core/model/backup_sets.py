@@ -93,10 +93,13 @@ class Choice:
     """The set that is meant.
 
     :ivar passed_over: newer ones that aren't whole.
+    :ivar is_unrelated: whether there are older sets, and none of its volumes is in one. EC2 doesn't
+        say which instance a volume was attached to, so a set of other volumes may be forged.
     """
 
     chosen: BackupSet
     passed_over: tuple[BackupSet, ...] = ()
+    is_unrelated: bool = False
 
 
 def sets_of(snapshots: Iterable[Snapshot], instance_id: str) -> list[BackupSet]:
@@ -126,11 +129,11 @@ def choose(
     :param incomplete: take it although volumes are missing, but for the root.
     """
     passed_over: list[BackupSet] = []
-    for one in sets:
+    for number, one in enumerate(sets):
         if at is not None and one.taken_at > at:
             continue
         if not one.missing or (incomplete and one.root):
-            return Choice(one, tuple(passed_over))
+            return Choice(one, tuple(passed_over), _is_unrelated(one, sets[number + 1 :]))
         passed_over.append(one)
     if passed_over:
         listed = " | ".join(
@@ -142,6 +145,12 @@ def choose(
         oldest = f"the oldest set is of {sets[-1].taken_at:%Y-%m-%d %H:%M:%S} UTC"
         return Reason(NoSet.NONE_SO_OLD, oldest)
     return Reason(NoSet.NONE, "there is none")
+
+
+def _is_unrelated(one: BackupSet, older: Sequence[BackupSet]) -> bool:
+    volumes = {record_of(member).volume for member in one.members}
+    earlier = {record_of(member).volume for other in older for member in other.members}
+    return bool(earlier) and not volumes & earlier
 
 
 def set_with(sets: Iterable[BackupSet], snapshot_id: str) -> BackupSet | None:

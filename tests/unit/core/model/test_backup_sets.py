@@ -232,3 +232,16 @@ def test_several_root_devices_are_none() -> None:
     (one,) = sets_of([root, alone("2026-11-01T03:05", "c", record=record)], WEB)
     assert told(one) == {"root": "its snapshots name several root devices: /dev/a, /dev/sda1"}
     assert one.root is None
+
+
+def test_a_set_of_other_volumes_than_the_older_ones_is_told() -> None:
+    older = whole("2026-11-01T03:00", "set-1")
+    other = member("2026-11-02T03:00", "c", "set-2", devices={SDA: vol("c")})
+    joined = member("2026-11-02T03:00", "a", "set-2", devices={SDA: vol("a")})
+    for newest, is_unrelated in ((other, True), (joined, False)):
+        choice = chosen([*older, newest])
+        assert isinstance(choice, Choice)
+        assert (choice.chosen.set_id, choice.is_unrelated) == ("set-2", is_unrelated)
+    first = chosen([other])
+    assert isinstance(first, Choice)
+    assert not first.is_unrelated
