@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snapback.config import Hooks, TaskHooks
+from snapback.core import secrets
 from snapback.run import hooks
 from snapback.run.hooks import Bell, Ended, with_suffix
 from tests.monitor import Monitor
@@ -30,6 +32,7 @@ BADLY = Ended(
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     hooks._told_of_failure.clear()
+    monkeypatch.setattr(secrets, "_known", ())
     for name in [*os.environ]:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -174,6 +177,22 @@ def test_a_command_that_fails_is_a_warning(command: str, says: str) -> None:
     bell(warnings, on_success=command).ended(WELL)
     (warning,) = warnings
     assert warning.startswith(f"hooks.on_success: {says}")
+
+
+def test_a_secret_that_a_command_says_is_hidden_before_its_words_are_cut() -> None:
+    secrets.keep("wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12")
+    warnings: list[str] = []
+    command = f"printf %s wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12{'.' * 295}; exit 1"
+    bell(warnings, on_success=command).ended(WELL)
+    (warning,) = warnings
+    assert warning.endswith(f"dden){'.' * 295}")
+
+
+def test_the_configuration_is_named_as_it_is() -> None:
+    path = "/etc/password=x/\udcff"
+    ring = replace(bell([], on_start='printf %s "$SNAPBACK_CONFIG" >told'), configuration=path)
+    ring.started()
+    assert Path("told").read_bytes() == os.fsencode(path)
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children() -> None:
