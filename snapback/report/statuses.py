@@ -9,6 +9,7 @@ from typing import Any
 from snapback.core.model import Snapshot, taken_at
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import age
+from snapback.core.secrets import redact
 from snapback.core.status.health import Severity
 from snapback.core.status.history import History, Replicas, Standing, age_of
 from snapback.core.status.survey import Temporary
@@ -73,7 +74,7 @@ def check_line(status: Status) -> str:
     problems = _problems(status)
     if problems:
         more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-        said = "; ".join(problems[:MOST_NAMED]) + more
+        said = "; ".join(map(redact, problems[:MOST_NAMED])) + more
     else:
         said = f"{many(len(status.earmarked), 'volume')} backed up, all as it should be"
     said = printable(said.replace("|", "/"))

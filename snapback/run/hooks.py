@@ -11,29 +11,33 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, InvalidURL
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from snapback import config
 from snapback.config import TaskHooks
-from snapback.core.secrets import keep_address, redact
+from snapback.core.secrets import keep_address, redact, redact_json
+from snapback.core.text import printable
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "SNAPBACK_EVENT"
 MOST_TRIES = 3
 LONGEST_TRY_S = 10.0
-LONGEST_FACT = 32_000
-LONGEST_BODY = 10_000
+LONGEST_FACT = 32_000  # bytes; Linux takes 128 KiB for one variable, and at least as much for all
+LONGEST_BODY = 10_000  # bytes
+LONGEST_COUNT = 40  # bytes of the line that counts those left out
+LONGEST_SAID = 1 << 16  # bytes in which secrets are looked for before the tail is cut off
 LONGEST_TAIL = 300
 GRACE_S = 2.0
 HEADERS = {"User-Agent": "snapback", "Content-Type": "text/plain; charset=utf-8"}
@@ -84,19 +88,20 @@ class Bell:
 
     def started(self) -> None:
         """Tell that the task begins."""
-        self._ping("/start", "")
+        self._ping("/start", ())
         self._run("on_start", self.hooks.on_start, "start", {})
 
     def ended(self, ended: Ended) -> None:
         """Tell that the task has ended; well is what ended with 0."""
         well = ended.exit_code == 0
-        lines = [*filter(None, [ended.error]), *ended.problems, *ended.summary]
-        self._ping("" if well else "/fail", "\n".join(lines), failed=not well)
+        error = (ended.error,) if ended.error else ()
+        texts = (*ended.summary, *error, *ended.problems)
+        self._ping("" if well else "/fail", texts, failed=not well)
         facts = {
             "SNAPBACK_EXIT_CODE": str(ended.exit_code),
-            "SNAPBACK_ERROR": ended.error,
-            "SNAPBACK_PROBLEMS": _within(ended.problems),
-            "SNAPBACK_SUMMARY": _within(ended.summary),
+            "SNAPBACK_ERROR": _fact(error),
+            "SNAPBACK_PROBLEMS": _fact(ended.problems),
+            "SNAPBACK_SUMMARY": _fact(ended.summary),
         }
         if well:
             self._run("on_success", self.hooks.on_success, "success", facts, ended.document)
@@ -117,15 +122,15 @@ class Bell:
         common = {VARIABLE: event, "SNAPBACK_TASK": self.task, "SNAPBACK_RUN": self.run_id}
         if self.configuration:
             common[config.VARIABLE] = self.configuration
-        stdin = redact(json.dumps(document())).encode() + b"\n" if document else b""
-        told = {key: redact(text).replace("\0", "") for key, text in {**common, **facts}.items()}
+        stdin = json.dumps(redact_json(document())).encode() + b"\n" if document else b""
+        environment = {**os.environ, **common, **facts}
         try:
-            problem = run_command(command, {**os.environ, **told}, stdin, self.timeout_s)
-        except OSError as error:
-            problem = f"it can't be run: {error.strerror}"
+            problem = run_command(command, environment, stdin, self.timeout_s)
+        except (OSError, ValueError) as error:
+            problem = f"it can't be run: {getattr(error, 'strerror', None) or error}"
         self._note(f"hooks.{name}", problem)
 
-    def _ping(self, suffix: str, text: str, *, failed: bool = False) -> None:
+    def _ping(self, suffix: str, texts: Sequence[str], *, failed: bool = False) -> None:
         """Ask for the URL, unless that would tell that all is well of what has failed.
 
         Where the tasks of a chain share a URL, one that goes well doesn't take back what the
@@ -140,7 +145,8 @@ class Bell:
             log.info("no ping: a task before has failed, and shares its ping_url")
             return
         keep_address(url)
-        problem = ping(with_suffix(url, suffix), redact(text), self.timeout_s, self.pause_s)
+        body = lines_of(texts, LONGEST_BODY)
+        problem = ping(with_suffix(url, suffix), body, self.timeout_s, self.pause_s)
         self._note("hooks.ping_url", problem)
 
     def _note(self, name: str, problem: str) -> None:
@@ -161,8 +167,9 @@ def run_command(
     when the time is over. What it leaves running in the background is left alone.
 
     :raises OSError: it can't be run.
+    :raises ValueError: neither; it has a NUL, say.
     """
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+    with _scratch_file() as given, _scratch_file() as said:
         given.write(stdin)
         given.seek(0)
         process = subprocess.Popen(  # noqa: S603 (the operator's own command)
@@ -183,10 +190,17 @@ def run_command(
             raise
         if status == 0:
             return ""
-        said.seek(max(0, said.seek(0, os.SEEK_END) - 4 * LONGEST_TAIL))
-        tail = " ".join(said.read().decode(errors="replace").split())[-LONGEST_TAIL:]
+        said.seek(max(0, said.seek(0, os.SEEK_END) - LONGEST_SAID))
+        tail = redact(" ".join(said.read().decode(errors="replace").split()))[-LONGEST_TAIL:]
     how = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"
     return f"it {how}: {tail or 'it said nothing'}"
+
+
+def _scratch_file() -> IO[bytes]:
+    """Return a file without a name: in memory where that can be had, since a disk may be full."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("snapback-hook"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -204,15 +218,14 @@ def with_suffix(url: str, suffix: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix, fragment=""))
 
 
-def ping(url: str, text: str, timeout_s: float, pause_s: float) -> str:
+def ping(url: str, body: bytes, timeout_s: float, pause_s: float) -> str:
     """Ask for a URL, some times if need be; answer what went wrong, or nothing.
 
     A thread of its own does it, since neither names nor slow answers keep to a time limit.
 
-    :param text: sent along, as healthchecks.io takes it.
+    :param body: sent along, as healthchecks.io takes it.
     """
     problems = [_no_answer(url)]
-    body = text.encode(errors="replace")[:LONGEST_BODY]
 
     def ask() -> None:
         problems.append(_ask_for(url, body, time.monotonic() + timeout_s, pause_s))
@@ -258,9 +271,32 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or "it"
 
 
-def _within(lines: Iterable[str]) -> str:
-    """Answer as many lines as there is room for in an environment."""
-    text = "\n".join(lines)
-    if len(text) <= LONGEST_FACT:
-        return text
-    return f"{text[:LONGEST_FACT].rpartition(chr(10))[0]}\n…"
+def _fact(texts: Sequence[str]) -> str:
+    """Return lines for a variable: what this machine's charset lacks is escaped."""
+    return os.fsdecode(lines_of(texts, LONGEST_FACT, sys.getfilesystemencoding()))
+
+
+def lines_of(texts: Sequence[str], most: int, charset: str = "utf-8") -> bytes:
+    """Return texts without secrets, a line each, as far as there is room.
+
+    A long line is cut, so that it takes no other's room. The last line counts those left out.
+
+    :param most: bytes.
+    :param charset: what it lacks is escaped.
+    """
+
+    def encoded(text: str) -> bytes:
+        return text.encode(charset, "backslashreplace")
+
+    lines: list[bytes] = []
+    left = most - LONGEST_COUNT
+    for number, text in enumerate(texts):
+        line = encoded(printable(redact(text)[:most]))
+        if len(line) > most // 4:
+            line = line[: most // 4].decode(charset, "ignore").encode(charset) + encoded("…")
+        left -= len(line) + 1
+        if left < 0:
+            lines.append(encoded(f"… and {len(texts) - number} more"))
+            break
+        lines.append(line)
+    return b"\n".join(lines)

@@ -69,6 +69,47 @@ def test_each_task_of_a_chain_is_told_of(sandbox, load, fab, configure, monitor)
     assert "us-east-1: failed: DescribeLockedSnapshots in us-east-1: Nope: why" in body
 
 
+def test_no_name_takes_others_out_of_what_is_told(sandbox, load, snapback, configure, monitor):
+    names = [
+        "it's password: 'x",
+        'password="x',
+        "it's web\n$(touch caught)",
+        "-----BEGIN PRIVATE KEY-----",
+    ]
+    hidden = ["it's password: (hidden)", "password=(hidden)", names[2], "(hidden)"]
+    tags = {"Earmarking": "production"}
+    placed = load(
+        *(instance(f"web-{n}", 8, tags={**tags, "Name": name}) for n, name in enumerate(names))
+    )
+    message = "AWS_SECRET_ACCESS_KEY: run 'aws configure'; it's passphrase: 'x\nforged"
+    sandbox.fault("CreateSnapshots", "error", count=None, code="Nope", status=400, message=message)
+    written = 'cat >"$SNAPBACK_TASK.json"; printf %s "$SNAPBACK_PROBLEMS" >"$SNAPBACK_TASK.txt"'
+    configure(
+        hooks={"on_failure": written, "ping_url": f"{monitor.url}/{{task}}"},
+        logging={"file": "log"},
+    )
+    assert snapback("backup_instances_by_tag", "check").code == 1
+    assert not Path("caught").exists()
+    said = r"AWS_SECRET_ACCESS_KEY: run 'aws configure'; it's passphrase: (hidden)"
+    ids = {one["instance_id"] for one in placed.values()}
+    summary, *told = dict(monitor.told)["/backup_instances_by_tag/fail"].splitlines()
+    assert summary.startswith("0 of 4 ")
+    assert {line.split()[0] for line in told} == ids
+    assert all(said in line and line.endswith("forged") for line in told)
+    assert Path("backup_instances_by_tag.txt").read_text().splitlines() == told
+    document = json.loads(Path("backup_instances_by_tag.json").read_text())
+    assert {item["subject"]: item["name"] for item in document["items"]} == {
+        one["instance_id"]: name for one, name in zip(placed.values(), hidden, strict=True)
+    }
+    line = dict(monitor.told)["/check/fail"]
+    assert len(line.splitlines()) == 1
+    for name in hidden:
+        assert f"{name} /dev/sda1 (vol-".replace("\n", r"\n") in line
+    log = Path("log").read_text().splitlines()
+    assert all(" run-20" in line for line in log)
+    assert sum(said in line for line in log if " ERROR run-" in line) == 4
+
+
 def test_an_address_that_tasks_share_is_not_told_that_all_is_well_of_half(
     sandbox, load, fab, configure, monitor
 ):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from snapback.core.log_context import About
-from snapback.core.secrets import redact
+from snapback.core.secrets import redact, redact_json
 from snapback.core.text import printable
 
 
 def about_of(record: logging.LogRecord) -> About:
-    """Answer what a record is about."""
+    """Return what a record is about, without secrets."""
     found = getattr(record, "about", None)
-    return found if isinstance(found, About) else About()
+    return About(**redact_json(asdict(found))) if isinstance(found, About) else About()
 
 
 def said_in(record: logging.LogRecord) -> tuple[str, str]:
@@ -38,18 +39,25 @@ def head_of(record: logging.LogRecord) -> str:
     return " ".join(printable(word) or "-" for word in words)
 
 
+def lines_of(record: logging.LogRecord) -> list[str]:
+    """Return what a record says, on one line, and the lines of its traceback behind bars.
+
+    So no name with a newline can forge a line.
+    """
+    message, trace = said_in(record)
+    return [printable(message), *(f"| {printable(line)}" for line in trace.splitlines())]
+
+
 class TextLines(logging.Formatter):
     """Lines for people and grep: time, level, run, place, resource, and what is said.
 
-    A text of several lines becomes several, each with all of that.
+    The lines of a traceback are lines too, each with all of that.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Answer the lines."""
+        """Return the lines."""
         head = f"{time_of(record)} {record.levelname} {head_of(record)}"
-        message, trace = said_in(record)
-        lines = [*message.split("\n"), *trace.splitlines()]
-        return "\n".join(f"{head} {printable(line)}" for line in lines)
+        return "\n".join(f"{head} {line}" for line in lines_of(record))
 
 
 class JsonLines(logging.Formatter):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snapback.core.text import printable
-from snapback.run.logs.lines import about_of, head_of, said_in, time_of
+from snapback.run.logs.lines import about_of, head_of, lines_of, said_in, time_of
 
 IDENTIFIER = "snapback"
 LONGEST_DATAGRAM = 8000
@@ -152,7 +152,8 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
     message, trace = said_in(record)
     here = about_of(record)
     priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
-    yield "MESSAGE", message[:LONGEST_DATAGRAM]
+    # journalctl shows no message that has control characters: "[42B blob data]".
+    yield "MESSAGE", printable(message[:LONGEST_DATAGRAM])
     yield "PRIORITY", str(priority)
     yield "SYSLOG_IDENTIFIER", IDENTIFIER
     yield "SNAPBACK_RUN", here.run
@@ -162,11 +163,11 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, str]]:
     yield "SNAPBACK_RESOURCE", here.resource
     yield "SNAPBACK_FROM", record.name
     if trace:
-        yield "SNAPBACK_TRACEBACK", trace[:LONGEST_DATAGRAM]
+        yield "SNAPBACK_TRACEBACK", trace
 
 
 def _field(name: str, value: str) -> bytes:
-    said = value.encode(errors="replace")
+    said = value[:LONGEST_DATAGRAM].encode(errors="backslashreplace")
     return name.encode() + b"\n" + len(said).to_bytes(8, "little") + said + b"\n"
 
 
@@ -181,8 +182,7 @@ class ToScreen(logging.Handler):
         if getattr(record, "shown", False):
             return
         here = about_of(record)
-        message, trace = said_in(record)
         where = " ".join(filter(None, (here.region, here.resource)))
         head = f"{time_of(record)[11:19]} {where}".rstrip()
-        for line in (*message.split("\n"), *trace.splitlines()):
+        for line in lines_of(record):
             self._tell(f"{head}: {line}")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snapback.config import Hooks, TaskHooks
+from snapback.core import secrets
 from snapback.run import hooks
 from snapback.run.hooks import Bell, Ended, with_suffix
 from tests.monitor import Monitor
 
 NASTY = 'it\'s "$(touch caught)" `touch caught`;\n-rf * \\ %s €'
+ON_ONE_LINE = NASTY.replace("\n", "\\n")
 WELL = Ended(exit_code=0, summary=["2 backed up"], document=lambda: {"task": "x"})
 BADLY = Ended(
     exit_code=3, error="no", problems=[NASTY, "second"], document=lambda: {"items": [NASTY]}
@@ -27,6 +32,7 @@ BADLY = Ended(
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     hooks._told_of_failure.clear()
+    monkeypatch.setattr(secrets, "_known", ())
     for name in [*os.environ]:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -77,7 +83,7 @@ def test_commands_get_the_facts_as_they_are() -> None:
     assert failure["SNAPBACK_EVENT"] == "failure"
     assert failure["SNAPBACK_EXIT_CODE"] == "3"
     assert failure["SNAPBACK_ERROR"] == "no"
-    assert failure["SNAPBACK_PROBLEMS"] == f"{NASTY}\nsecond"
+    assert failure["SNAPBACK_PROBLEMS"].splitlines() == [ON_ONE_LINE, "second"]
     assert json.loads(Path("document").read_text()) == {"items": [NASTY]}
     assert not Path("success").exists()
     ring.ended(WELL)
@@ -87,17 +93,73 @@ def test_commands_get_the_facts_as_they_are() -> None:
     assert warnings == []
 
 
-def test_facts_that_no_environment_holds_are_cut_and_others_cleaned() -> None:
-    many = [f"i-{number:017x}: failed: {'x' * 60}" for number in range(5000)]
+def test_what_no_environment_holds_is_escaped_or_cut_and_counted() -> None:
+    """Linux takes 128 KiB for a variable; where the stack is small, for all of them."""
+    huge = "€" * 2_000_000
+    many = [huge, *(f"i-{number:017x}: failed: {'€' * 60}" for number in range(5000))]
     warnings: list[str] = []
-    ended = Ended(exit_code=1, error="a\0b", problems=many)
-    bell(warnings, on_failure="env -0 >failure").ended(ended)
+    ended = Ended(exit_code=1, error=f"a\0b\ud800\n{huge}", problems=many, summary=many)
+    command = "ulimit -s 512; exec env -0 >failure"
+    bell(warnings, on_failure=command).ended(ended)
     told = facts(Path("failure").read_text())
-    assert told["SNAPBACK_ERROR"] == "ab"
-    lines = told["SNAPBACK_PROBLEMS"].splitlines()
-    assert lines[:-1] == many[: len(lines) - 1]
-    assert lines[-1] == "…"
+    (error,) = told["SNAPBACK_ERROR"].splitlines()
+    assert error.startswith(r"a\x00b\ud800\n€")
+    assert error.endswith("€…")
+    for name in ("SNAPBACK_PROBLEMS", "SNAPBACK_SUMMARY"):
+        assert 23_000 < len(told[name].encode()) < hooks.LONGEST_FACT
+        first, *lines, last = told[name].splitlines()
+        assert first.endswith("€…")
+        assert lines == many[1 : 1 + len(lines)]
+        assert last == f"… and {len(many) - 1 - len(lines)} more"
     assert warnings == []
+
+
+HOSTILE = ["it's password: 'x", 'password="x', "\ud800\0\x1b[2J", "it's web", "$(touch caught)"]
+
+
+def test_no_name_takes_others_out_of_what_is_told(monitor: Monitor) -> None:
+    warnings: list[str] = []
+    ended = Ended(
+        exit_code=1,
+        error="one\ntwo",
+        problems=[f"{name}: failed" for name in HOSTILE],
+        summary=["0 of 5"],
+        document=lambda: {"items": [{"name": name, "size": 1} for name in HOSTILE]},
+    )
+    command = 'cat >document; printf %s "$SNAPBACK_PROBLEMS" >problems'
+    bell(warnings, on_failure=command, ping_url=f"{monitor.url}/x").ended(ended)
+    hidden = ["it's password: (hidden)", "password=(hidden)"]
+    names = [*hidden, r"\ud800\x00\x1b[2J", *HOSTILE[3:]]
+    problems = [f"{name}: failed" for name in names]
+    problems[:2] = ["it's password: (hidden) failed", "password=(hidden) failed"]
+    document = json.loads(Path("document").read_text())
+    assert document["items"] == [{"name": name, "size": 1} for name in [*hidden, *HOSTILE[2:]]]
+    assert Path("problems").read_text().splitlines() == problems
+    assert monitor.told == [("/x/fail", "\n".join(["0 of 5", r"one\ntwo", *problems]))]
+    assert warnings == []
+
+
+TELLING = r"""
+import tempfile
+from snapback.config import TaskHooks
+from snapback.run.hooks import Bell, Ended
+tempfile.tempdir = "/no/such/folder"
+command = 'cat >document; printf %s "$SNAPBACK_PROBLEMS" >problems'
+bell = Bell(hooks=TaskHooks(on_failure=command), timeout_s=30, task="x", run_id="x", warn=print)
+names = ["za\u017c\u00f3\u0142\u0107", "web"]
+bell.ended(Ended(exit_code=1, problems=names, document=lambda: {"items": names}))
+"""
+
+
+def test_neither_a_poor_charset_nor_a_full_disk_keeps_a_hook_from_being_told() -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", TELLING], env={**os.environ, **ascii_only},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ended.stdout + ended.stderr == ""
+    assert Path("problems").read_text().splitlines() == [r"za\u017c\xf3\u0142\u0107", "web"]
+    assert json.loads(Path("document").read_text()) == {"items": ["zażółć", "web"]}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +169,7 @@ def test_facts_that_no_environment_holds_are_cut_and_others_cleaned() -> None:
         ("exit 1", "it ended with 1: it said nothing"),
         ("kill -9 $$", "it was killed by signal 9"),
         ("/no/such/program", "it ended with 127"),
+        ("true \0", "it can't be run: embedded null byte"),
     ],
 )
 def test_a_command_that_fails_is_a_warning(command: str, says: str) -> None:
@@ -114,6 +177,22 @@ def test_a_command_that_fails_is_a_warning(command: str, says: str) -> None:
     bell(warnings, on_success=command).ended(WELL)
     (warning,) = warnings
     assert warning.startswith(f"hooks.on_success: {says}")
+
+
+def test_a_secret_that_a_command_says_is_hidden_before_its_words_are_cut() -> None:
+    secrets.keep("wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12")
+    warnings: list[str] = []
+    command = f"printf %s wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY12{'.' * 295}; exit 1"
+    bell(warnings, on_success=command).ended(WELL)
+    (warning,) = warnings
+    assert warning.endswith(f"dden){'.' * 295}")
+
+
+def test_the_configuration_is_named_as_it_is() -> None:
+    path = "/etc/password=x/\udcff"
+    ring = replace(bell([], on_start='printf %s "$SNAPBACK_CONFIG" >told'), configuration=path)
+    ring.started()
+    assert Path("told").read_bytes() == os.fsencode(path)
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children() -> None:
@@ -155,9 +234,21 @@ def test_pings_are_those_of_healthchecks(monitor: Monitor) -> None:
         ("/uuid/start", ""),
         ("/uuid", "2 backed up"),
         ("/uuid/start", ""),
-        ("/uuid/fail", f"no\n{NASTY}\nsecond"),
+        ("/uuid/fail", f"no\n{ON_ONE_LINE}\nsecond"),
     ]
     assert warnings == []
+
+
+def test_a_body_begins_with_the_summary_and_is_cut_at_a_line(monitor: Monitor) -> None:
+    problems = [f"{number:04}: {'€' * 100}" for number in range(1000)]
+    ended = Ended(exit_code=1, error="no", problems=problems, summary=["0 of 1000"])
+    bell([], ping_url=f"{monitor.url}/x").ended(ended)
+    ((_, body),) = monitor.told
+    assert 9_500 < len(body.encode()) <= 10_000
+    summary, error, *lines, last = body.splitlines()
+    assert [summary, error] == ["0 of 1000", "no"]
+    assert lines == problems[: len(lines)]
+    assert last == f"… and {1000 - len(lines)} more"
 
 
 @pytest.mark.parametrize(

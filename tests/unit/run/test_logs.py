@@ -56,7 +56,7 @@ def test_every_line_says_when_how_grave_in_which_run_and_about_what(tmp_path: Pa
     with kept(file=str(path)):
         ours.info("begun")
         with about(region="us-east-1", resource="i-0123456789abcdef0"):
-            ours.warning("one\ntwo\x1b[2J")
+            ours.warning("one\ntwo\x1b[2J\ud800")
         ours.info("snap-0123456789abcdef0 in eu-west-1: gone")
         with about(account="dev", region="us-east-1"):
             ours.error("no")
@@ -64,8 +64,7 @@ def test_every_line_says_when_how_grave_in_which_run_and_about_what(tmp_path: Pa
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", at) for at in times)
     assert list(lines) == [
         "INFO run-1 trim_snapshots - - begun",
-        "WARNING run-1 trim_snapshots us-east-1 i-0123456789abcdef0 one",
-        "WARNING run-1 trim_snapshots us-east-1 i-0123456789abcdef0 two\\x1b[2J",
+        "WARNING run-1 trim_snapshots us-east-1 i-0123456789abcdef0 one\\ntwo\\x1b[2J\\ud800",
         (
             "INFO run-1 trim_snapshots eu-west-1 snap-0123456789abcdef0 snap-0123456789abcdef0 in "
             "eu-west-1: gone"
@@ -104,7 +103,7 @@ def test_each_line_of_a_traceback_says_it_too_and_no_secret(tmp_path: Path) -> N
     lines = path.read_text().splitlines()
     assert len(lines) > 3
     assert all(" ERROR run-1 trim_snapshots - - " in line for line in lines)
-    assert lines[-1].endswith(f"ValueError: {HIDDEN}")
+    assert lines[-1].endswith(f" - - | ValueError: {HIDDEN}")
     assert "b3BlbnNzaC1rZXktdjE" not in path.read_text()
 
 
@@ -199,6 +198,26 @@ def test_the_threads_of_a_fan_out_know_the_run_and_their_item(tmp_path: Path) ->
     assert all(line["resource"] == line["message"] for line in lines)
     assert all(line["region"] == "us-east-1" for line in lines)
     assert {line["run"] for line in (*lines, last)} == {"run-1"}
+
+
+def test_names_hide_nothing_and_what_a_line_is_about_tells_no_secret(
+    tmp_path: Path, daemon: socket.socket
+) -> None:
+    path, where = tmp_path / "log", daemon.getsockname()
+    with (
+        kept(file=str(path), format="json", journald=where, syslog=where),
+        about(resource="password=hunter2\nERROR"),
+    ):
+        ours.info('password="x')
+    (line,) = map(json.loads, path.read_text().splitlines())
+    assert (line["message"], line["resource"]) == ("password=(hidden)", "password=(hidden)\nERROR")
+    got = [daemon.recv(1 << 20) for _ in range(2)]
+    assert (
+        b"<14>snapback: run-1 trim_snapshots - password=(hidden)\\nERROR info: password=(hidden)"
+        in got
+    )
+    (of_journal,) = (fields(one) for one in got if not one.startswith(b"<"))
+    assert of_journal["SNAPBACK_RESOURCE"] == line["resource"]
 
 
 # Files that fill, move, and can't be written.
@@ -327,9 +346,9 @@ def test_a_syslog_server_gets_them_by_udp() -> None:
 
 def test_the_journal_gets_fields(daemon: socket.socket) -> None:
     with kept(journald=daemon.getsockname()), about(region="us-east-1", resource="i-1"):
-        ours.warning("one\ntwo €")
+        ours.warning("one\ntwo € \x1b[2J\ud800")
     assert fields(daemon.recv(1 << 20)) == {
-        "MESSAGE": "one\ntwo €", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "snapback",
+        "MESSAGE": "one\\ntwo € \\x1b[2J\\ud800", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "snapback",
         "SNAPBACK_RUN": "run-1", "SNAPBACK_TASK": "trim_snapshots", "SNAPBACK_ACCOUNT": "",
         "SNAPBACK_REGION": "us-east-1", "SNAPBACK_RESOURCE": "i-1",
         "SNAPBACK_FROM": "snapback.test",
@@ -366,7 +385,7 @@ def test_the_person_who_watches_sees_what_the_report_does_not_say(tmp_path: Path
         ours.info("one\ntwo")
         ours.info("in the report", extra={"shown": True})
         ours.debug("detail")
-    assert [line[9:] for line in told] == ["us-east-1 i-1: one", "us-east-1 i-1: two"]
+    assert [line[9:] for line in told] == ["us-east-1 i-1: one\\ntwo"]
     told.clear()
     with kept(tell=told, level="debug", file=str(tmp_path / "log")):
         ours.debug("detail")
