@@ -98,7 +98,7 @@ def find(host: Host, top: str, path: str) -> Source:
     done = host.sudo(argv, timeout_s=_LONGEST_SEARCH_S, check=False)
     if done.returncode:
         said = printable(done.stderr)[-_LONGEST_SAID:]
-        raise SnapbackError(f"not copied: {printable(path)} is not in the snapshot: {said}")
+        raise SnapbackError(f"not copied: {printable(path)} can't be found in the snapshot: {said}")
     kind, found = done.stdout[0], done.stdout[1:]
     contents = "/" if path.endswith("/") or not found else ""
     return Source(top, found + contents, kind not in "-d")
