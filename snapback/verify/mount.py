@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -134,8 +135,9 @@ def _serve(
     :returns: how many devices, fifos and sockets were left out, where something was fetched.
     """
     login = run.settings.for_host(snapshot.place.region, one.instance.tags)
+    config = run.settings.ssh.ssh_config
     options = [
-        *(["-F", run.settings.ssh.ssh_config] if run.settings.ssh.ssh_config else []),
+        *(["-F", str(Path(config).expanduser())] if config else []),
         *(["-J", login.gateway] if login.gateway and login.gateway != "none" else []),
     ]
     user = run.settings.temporary.username

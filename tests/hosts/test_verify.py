@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -256,9 +257,7 @@ def test_single_files_are_got_back(fleet, fab, world, tmp_path: Path):
     assert nothing_is_left(world, before)
 
 
-def test_it_is_mounted_until_it_is_no_longer_wanted(
-    fleet, fab, sandbox, world, tmp_path: Path, monkeypatch
-):
+def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, fab, sandbox, world, monkeypatch):
     web = fleet(EXT4)
     before = sorted(everything(world))
     root = web.snapshot("/dev/sda1")
@@ -279,15 +278,19 @@ def test_it_is_mounted_until_it_is_no_longer_wanted(
         assert process.wait(timeout=60) == 0  # Ctrl-C is how it is ended
     assert nothing_is_left(world, before)
     # Killed, it leaves the instance for a while, and nothing to log in with.
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with fab_running("mount_snapshot", f"--snapshot-id={root}", "--json") as process:
-        assert process.stdout is not None
-        look = f"{json.loads(process.stdout.readline())['items'][0]['ssh']} true"
-        assert subprocess.run(["sh", "-c", look], check=False).returncode == 0
-        process.kill()
-    assert subprocess.run(["sh", "-c", look], check=False).returncode == 255
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path for path in left if "PRIVATE KEY" in path.read_text(errors="replace")] == []
+    with tempfile.TemporaryDirectory() as short:
+        monkeypatch.setenv("TMPDIR", short)
+        with fab_running("mount_snapshot", f"--snapshot-id={root}", "--json") as process:
+            assert process.stdout is not None
+            look = f"{json.loads(process.stdout.readline())['items'][0]['ssh']} true"
+            assert subprocess.run(["sh", "-c", look], check=False).returncode == 0
+            process.kill()
+        assert subprocess.run(["sh", "-c", look], check=False).returncode == 255
+        left = [
+            path.read_text(errors="replace") for path in Path(short).rglob("*") if path.is_file()
+        ]
+        assert left
+        assert not any("PRIVATE KEY" in text for text in left)
     sandbox.advance(2 * 86_400)
     assert fab("sweep").code == 0
     assert nothing_is_left(world, before)
