@@ -1,26 +1,31 @@
 """Letting a person into a temporary instance by ssh, and fetching files from it by rsync.
 
-The key and the host's key lie in a folder of this machine that only its user can read, for as long
-as they are needed.
+What is fetched comes from a file system that anybody may have written. Its links lead to nothing of
+the host's, and nothing is written through them here.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
+from snapback.core.text import printable
 from snapback.errors import SnapbackError
+from snapback.ssh import tools
+from snapback.ssh.agent import agent
 from snapback.ssh.host import Host
 from snapback.ssh.keys import new_key
 
 _LET_IN = 'umask 077; mkdir -p ~/.ssh; printf "%s\\n" "$1" >>~/.ssh/authorized_keys'
 _LONGEST_SAID = 400
+_LONGEST_SEARCH_S = 600.0
 
 
 @contextmanager
@@ -29,30 +34,86 @@ def door(
 ) -> Iterator[tuple[list[str], str]]:
     """Answer the ssh command, but for whom to call, and whom: ``"ubuntu@10.1.2.3"``.
 
+    The command works while the context lasts. The key that it logs in with is only in this
+    program's memory; its public half and the host's key are in files.
+
     :param alias: what the host's key is filed under.
     :param options: more of ssh's.
     """
     key = new_key()
     host.run(["sh", "-c", _LET_IN, "snapback-let-in", key.public])
-    with tempfile.TemporaryDirectory(prefix="snapback-") as folder:
-        file, known = Path(folder, "key"), Path(folder, "known_hosts")
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        file.write_text(key.private)
-        known.write_text(host.host_key.line(alias) + "\n")
+    with tempfile.TemporaryDirectory(prefix="snapback-") as name:
+        folder = Path(name)
+        (folder / "key.pub").write_text(key.public + "\n")
+        (folder / "known_hosts").write_text(host.host_key.line(alias) + "\n")
         demanded = {
+            "IdentityFile": _path(folder / "key.pub"),
+            "IdentityAgent": _path(folder / "agent"),
             "IdentitiesOnly": "yes",
             "StrictHostKeyChecking": "yes",
             "HostKeyAlias": alias,
-            "UserKnownHostsFile": str(known),
+            "UserKnownHostsFile": _path(folder / "known_hosts"),
             "GlobalKnownHostsFile": "/dev/null",
+            "UpdateHostKeys": "no",
+            "BatchMode": "yes",
+            "ControlPath": "none",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
         }
         words = [word for name, value in demanded.items() for word in ("-o", f"{name}={value}")]
-        yield ["ssh", *options, "-i", str(file), *words], f"{user}@{address}"
+        with agent(key, folder / "agent"):
+            yield ["ssh", *options, *words], f"{user}@{address}"
 
 
-def fetch(ssh: Sequence[str], whom: str, path: str, to: str) -> None:
+def _path(path: Path) -> str:
+    """Return a path as ssh's options have it."""
+    return '"' + str(path).replace("%", "%%") + '"'
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or a folder on a host.
+
+    :ivar top: the folder beneath which it was looked for.
+    :ivar path: from there on, with no link in it: ``"/etc/hostname"``. A slash at its end means
+        what is in the folder.
+    :ivar is_special: whether it is a device, a fifo or a socket.
+    """
+
+    top: str
+    path: str
+    is_special: bool
+
+
+def find(host: Host, top: str, path: str) -> Source:
+    """Look for a file or a folder beneath a folder of a host, as if that were ``/`` there.
+
+    Symbolic links are followed, and don't lead out of it.
+
+    :raises SnapbackError: there is none.
+    """
+    tools.demand(host, {"python3": "python3"}, may_install=True)
+    script = (files("snapback.ssh") / "beneath_script.py").read_text(encoding="utf-8")
+    argv = ["python3", "-I", "-c", script, top, path]
+    done = host.sudo(argv, timeout_s=_LONGEST_SEARCH_S, check=False)
+    if done.returncode:
+        said = printable(done.stderr)[-_LONGEST_SAID:]
+        raise SnapbackError(f"not copied: {printable(path)} can't be found in the snapshot: {said}")
+    kind, found = done.stdout[0], done.stdout[1:]
+    contents = "/" if path.endswith("/") or not found else ""
+    return Source(top, found + contents, kind not in "-d")
+
+
+def fetch(
+    ssh: Sequence[str], whom: str, source: Source, to: str, *, devices: bool, setuid: bool
+) -> int:
     """Copy a file or a folder of a host to this machine, read as root there.
 
+    Links come as links, and none that is here already is followed, but for ``to`` itself.
+
+    :param devices: whether devices, fifos and sockets are copied, too.
+    :param setuid: whether setuid and setgid bits stay.
+    :returns: how many devices, fifos and sockets were left out.
     :raises SnapbackError: not all of it came.
 
     Source: rsync(1).
@@ -60,9 +121,24 @@ def fetch(ssh: Sequence[str], whom: str, path: str, to: str) -> None:
     program = shutil.which("rsync")
     if program is None:
         raise SnapbackError("this machine has no rsync: install it, or leave --copy out")
-    argv = [program, "-aHS", "-s", "--rsync-path=sudo -n rsync", "-e", shlex.join(ssh), "--",
-            f"{whom}:{path}", to]  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    if source.is_special and not devices:
+        raise SnapbackError(
+            f"not copied: {printable(source.path)} is a device, a fifo or a socket: "
+            "--devices copies it"
+        )
+    argv = [
+        *(program, "-rlptgoHS", "--numeric-ids"),
+        *(["-D"] if devices else []),
+        *([] if setuid else ["--chmod=ug-s"]),
+        # In a list of files rsync takes a name as it is. In an argument it would take it for a
+        # pattern, and follow links on the way to what matches.
+        *("--files-from=-", "--from0", "--no-relative", "-s"),
+        *("--rsync-path=sudo -n rsync", "-e", shlex.join(ssh), "--"),
+        *(f"{whom}:{source.top}/", to if to.startswith("/") else f"./{to}"),
+    ]
+    names = source.path.encode("utf-8", "surrogateescape") + b"\0"
+    done = subprocess.run(argv, input=names, capture_output=True, check=False)  # noqa: S603
     if done.returncode:
-        said = " ".join(done.stderr.split())[-_LONGEST_SAID:]
+        said = " ".join(done.stderr.decode(errors="replace").split())[-_LONGEST_SAID:]
         raise SnapbackError(f"not all was copied: rsync ended with {done.returncode}: {said}")
+    return sum(line.startswith(b"skipping non-regular file ") for line in done.stdout.splitlines())

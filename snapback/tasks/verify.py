@@ -132,6 +132,8 @@ def verify_region(
         "copy": "fetch this file or folder, as seen from the top of its file system, and end",
         "to": "with --copy: where to (default: the current folder)",
         "partition": "with --copy: of which partition (default: the only one, or the largest)",
+        "devices": "with --copy: copy devices, fifos and sockets, too (default: leave them out)",
+        "setuid": "with --copy: keep setuid and setgid bits (default: clear them)",
         "account": options.ACCOUNT,
         "quiet": options.QUIET,
         "verbose": options.VERBOSE,
@@ -146,6 +148,8 @@ def mount_snapshot(
     copy: str = "",
     to: str = ".",
     partition: str = "",
+    devices: bool = False,
+    setuid: bool = False,
     account: str | None = None,
     quiet: bool = False,
     verbose: bool = False,
@@ -155,7 +159,8 @@ def mount_snapshot(
     Mount a snapshot read-only on a temporary instance, to get single files back.
 
     Prints the ssh line to look into it, and stays until Enter or Ctrl-C is pressed, or for --hours.
-    All of it is taken down then. The snapshot itself is not touched.
+    All of it is taken down then. The snapshot itself is not touched. With --copy symbolic links on
+    the way to the file are followed within its file system; those in a folder are copied as links.
 
     Exit codes: 0 all done; 1 it can't be mounted, or not copied; 2 refused, nothing done; 4
     something is left behind that needs a hand.
@@ -166,14 +171,16 @@ def mount_snapshot(
         from snapback.report.report import Report, document
         from snapback.verify.mount import Errand, Telling, mount
 
-        if to != "." and not copy:
-            raise UsageError("--to is for --copy")
+        if not copy and (to != "." or devices or setuid):
+            raise UsageError("--to, --devices and --setuid are for --copy")
         errand = Errand(
             hours=options.number(hours, "--hours", 1.0),
             enter=_enter(),
             copy=copy,
             to=to,
             partition=int(options.number(partition, "--partition", 0)),
+            devices=devices,
+            setuid=setuid,
         )
 
         def ready(mounted: Outcome) -> None:

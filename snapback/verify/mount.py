@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -14,13 +14,14 @@ from snapback.core.model import Snapshot, record_of
 from snapback.core.model.backup_sets import unusable
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_utc
+from snapback.core.text import printable
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import Interrupted, UsageError
 from snapback.run import Run
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh import disks
 from snapback.ssh.examining import Mountable, fit_to_mount
-from snapback.ssh.fetching import door, fetch
+from snapback.ssh.fetching import door, fetch, find
 from snapback.ssh.host import address_of
 from snapback.words import Word
 from snapback.workers import Helper, helper
@@ -49,6 +50,8 @@ class Errand:
     :ivar copy: the path to fetch, from the top of its file system; empty: none, it stays.
     :ivar to: where to.
     :ivar partition: of which partition; 0: the only one, or the largest.
+    :ivar devices: fetch devices, fifos and sockets, too.
+    :ivar setuid: keep setuid and setgid bits.
     """
 
     hours: float = 1.0
@@ -56,6 +59,8 @@ class Errand:
     copy: str = ""
     to: str = "."
     partition: int = 0
+    devices: bool = False
+    setuid: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,9 @@ def mount(
             )
             for what in fit_to_mount(one.host, block_device)
         ]
-        _serve(run, one, snapshot, mounted, errand, telling)
+        left_out = _serve(run, one, snapshot, mounted, errand, telling)
         telling.say("taking it down")
-    facts = {"copied": errand.copy or None}
+    facts = {"copied": errand.copy or None, "left_out": left_out}
     return _outcome(snapshot, Word.DONE, "taken down again", facts)
 
 
@@ -126,20 +131,27 @@ def _serve(
     mounted: Sequence[Mounted],
     errand: Errand,
     telling: Telling,
-) -> None:
+) -> int | None:
+    """Fetch what is asked for, or wait for the person.
+
+    :returns: how many devices, fifos and sockets were left out, where something was fetched.
+    """
     login = run.settings.for_host(snapshot.place.region, one.instance.tags)
+    config = run.settings.ssh.ssh_config
     options = [
-        *(["-F", run.settings.ssh.ssh_config] if run.settings.ssh.ssh_config else []),
+        *(["-F", str(Path(config).expanduser())] if config else []),
         *(["-J", login.gateway] if login.gateway and login.gateway != "none" else []),
     ]
     user = run.settings.temporary.username
     address = address_of(one.instance, login)
     with door(one.host, one.instance.instance_id, user, address, options) as (ssh, whom):
         if errand.copy:
-            source = _path(_chosen(mounted, errand.partition), errand.copy)
-            fetch(ssh, whom, source, errand.to)
-            telling.say(f"copied {errand.copy} to {errand.to}")
-            return
+            source = find(one.host, _chosen(mounted, errand.partition).folder, errand.copy)
+            left_out = fetch(
+                ssh, whom, source, errand.to, devices=errand.devices, setuid=errand.setuid
+            )
+            telling.say(_copied(errand, source.path, left_out))
+            return left_out
         line = shlex.join([*ssh, whom])
         telling.say("mounted read-only:")
         for it in mounted:
@@ -152,6 +164,14 @@ def _serve(
         facts = {"ssh": line, "folders": folders, "hours": errand.hours}
         telling.ready(_outcome(snapshot, Word.MOUNTED, "", facts))
         _stay(run, errand)
+        return None
+
+
+def _copied(errand: Errand, path: str, left_out: int) -> str:
+    """Return the sentence that tells what was copied, from where, and how much of it wasn't."""
+    from_there = "" if path.strip("/") == errand.copy.strip("/") else f" ({path})"
+    lacking = f", but for {left_out} devices, fifos or sockets" if left_out else ""
+    return printable(f"copied {errand.copy}{from_there} to {errand.to}{lacking}")
 
 
 def _chosen(mounted: Sequence[Mounted], partition: int) -> Mounted:
@@ -162,12 +182,6 @@ def _chosen(mounted: Sequence[Mounted], partition: int) -> Mounted:
             return it
     there = ", ".join(str(it.what.number) for it in mounted)
     raise UsageError(f"--partition: there is no file system on {partition}: there are {there}")
-
-
-def _path(mounted: Mounted, path: str) -> str:
-    """Answer a path below a mounted file system; a slash at its end means what is in it."""
-    inside = posixpath.normpath(f"/{path}").lstrip("/")
-    return f"{mounted.folder}/{inside}{'/' if path.endswith('/') and inside else ''}"
 
 
 def _stay(run: Run, errand: Errand) -> None:

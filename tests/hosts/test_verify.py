@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -212,26 +213,51 @@ def test_a_missing_member_of_a_set_is_found(fleet, fab, world, sandbox):
 # Files.
 
 
+# In a snapshot: links that lead out of it, and back into it, and what nobody wants on his machine.
+HOSTILE = r"""
+cd "/data/a b"
+mkfifo pipe; mknod device b 7 9; mkdir shared; ln -s /etc etc
+cp /bin/true true; chmod 6755 true; chmod 2775 shared
+ln -s /etc /data/outside; ln -s "/../a b" /data/inside
+sync
+"""
+
+
 def test_single_files_are_got_back(fleet, fab, world, tmp_path: Path):
-    web = fleet(EXT4)
+    web = fleet(EXT4, more=HOSTILE)
     before = sorted(everything(world))
     snapshot = web.snapshot("/dev/sdf")
     target = tmp_path / "got back"
     ended = fab(
-        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "/a b", "--to", str(target)
+        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "/inside", "--to", str(target)
     )
     assert ended.code == 0, ended
-    assert (target / "a b" / "17").read_text() == "17\n"
-    assert ended.out.endswith("\ntaking it down\ntaken down again\n")
+    got = target / "a b"
+    assert (got / "17").read_text() == "17\n"
+    assert (got / "etc").is_symlink()
+    assert not (got / "pipe").exists()
+    assert not (got / "device").exists()
+    modes = [(got / name).stat().st_mode & 0o7777 for name in ("true", "shared")]
+    assert modes == [0o755, 0o775]
+    assert ended.out.endswith(
+        f"\ncopied /inside (/a b) to {target}, but for 2 devices, fifos or sockets\n"
+        "taking it down\ntaken down again\n"
+    )
     ended = fab(
-        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy", "nothing", "--to", str(target)
+        "mount_snapshot", f"--snapshot-id={snapshot}", "--copy=/outside/hostname", f"--to={target}"
     )
     assert ended.code == 1
-    assert "not all was copied" in ended.err
+    assert (
+        "/outside/hostname can't be found in the snapshot: /etc: No such file or directory"
+        in ended.err
+    )
+    assert list(target.iterdir()) == [got]
+    ended = fab("mount_snapshot", f"--snapshot-id={snapshot}", "--setuid")
+    assert (ended.code, "--setuid are for --copy" in ended.err) == (2, True)
     assert nothing_is_left(world, before)
 
 
-def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, world, tmp_path: Path):
+def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, fab, sandbox, world, monkeypatch):
     web = fleet(EXT4)
     before = sorted(everything(world))
     root = web.snapshot("/dev/sda1")
@@ -250,6 +276,23 @@ def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, world, tmp_path: Path
         last = json.loads(process.stdout.readline())
         assert (last["exit_code"], last["items"][0]["outcome"]) == (0, "done")
         assert process.wait(timeout=60) == 0  # Ctrl-C is how it is ended
+    assert nothing_is_left(world, before)
+    # Killed, it leaves the instance for a while, and nothing to log in with.
+    with tempfile.TemporaryDirectory() as short:
+        monkeypatch.setenv("TMPDIR", short)
+        with fab_running("mount_snapshot", f"--snapshot-id={root}", "--json") as process:
+            assert process.stdout is not None
+            look = f"{json.loads(process.stdout.readline())['items'][0]['ssh']} true"
+            assert subprocess.run(["sh", "-c", look], check=False).returncode == 0
+            process.kill()
+        assert subprocess.run(["sh", "-c", look], check=False).returncode == 255
+        left = [
+            path.read_text(errors="replace") for path in Path(short).rglob("*") if path.is_file()
+        ]
+        assert left
+        assert not any("PRIVATE KEY" in text for text in left)
+    sandbox.advance(2 * 86_400)
+    assert fab("sweep").code == 0
     assert nothing_is_left(world, before)
 
 
