@@ -224,7 +224,10 @@ def test_rights_that_a_tag_names_are_told_and_left_out(given: Given) -> None:
     assert (plan.instance_profile, plan.key_name, plan.problems) == ("", "", ())
     assert plan.left_out == {"instance_profile": ADMIN, "key_name": "ops"}
     said = [*map(str, plan.reasons)]
-    assert f"no instance profile ({ADMIN} is recorded: --instance-profile as-recorded takes it)" in said
+    assert (
+        f"no instance profile ({ADMIN} is recorded: --instance-profile as-recorded takes it)"
+        in said
+    )
     assert "no key pair (ops is recorded: --key-name as-recorded takes it)" in said
 
 
