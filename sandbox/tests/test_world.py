@@ -147,8 +147,9 @@ def test_what_is_no_request_gets_an_answer(sandbox: LaunchedSandbox) -> None:
     connection.close()
 
 
-def test_the_life_of_a_temporary_instance(ec2: Any) -> None:
+def test_the_life_of_a_temporary_instance(ec2: Any, client: Callable[..., Any]) -> None:
     ec2.create_key_pair(KeyName="k", KeyType="ed25519")
+    profile = client(service="iam").create_instance_profile(InstanceProfileName="p")
     network = ec2.describe_subnets()["Subnets"][0]
     group = ec2.create_security_group(GroupName="g", Description="d", VpcId=network["VpcId"])
     rule = {
@@ -168,6 +169,7 @@ def test_the_life_of_a_temporary_instance(ec2: Any) -> None:
         "UserData": "#cloud-config\n",
     }
     assert code(lambda: ec2.run_instances(**given, KeyName="none")) == "InvalidKeyPair.NotFound"
+    given["IamInstanceProfile"] = {"Name": "p"}
     made = ec2.run_instances(**given, KeyName="k")["Instances"][0]
     assert made["State"]["Name"] == "pending"
     ids = [made["InstanceId"]]
@@ -176,6 +178,7 @@ def test_the_life_of_a_temporary_instance(ec2: Any) -> None:
     shown = ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"][0]
     assert shown["SecurityGroups"] == [{"GroupId": group["GroupId"], "GroupName": "g"}]
     assert (shown["KeyName"], shown["SubnetId"]) == ("k", network["SubnetId"])
+    assert shown["IamInstanceProfile"]["Arn"] == profile["InstanceProfile"]["Arn"]
     ec2.terminate_instances(InstanceIds=ids)
     ec2.get_waiter("instance_terminated").wait(InstanceIds=ids)
     ec2.delete_security_group(GroupId=group["GroupId"])

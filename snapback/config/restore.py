@@ -22,7 +22,8 @@ class RestoreInto(Strict):
     )
     key_names: dict[Text, Text] = Field(
         default_factory=dict,
-        description="key pair of the original to key pair there; left out: the one of its name",
+        description="key pair of the original to key pair there, for --key-name as-recorded; left "
+        "out: the one of its name",
     )
 
 

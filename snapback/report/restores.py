@@ -20,5 +20,12 @@ def restore_report(restoration: Restoration, dry_run: bool) -> Report:
     """Answer the report; the plan was told before it was carried out, but for a dry run."""
     made = sum(bool(outcome.facts.get("made")) for outcome in restoration.outcomes)
     total = len(restoration.outcomes)
-    summary = list(restoration.notes) if dry_run else [f"{made} of {total} restored"]
+    without = sum(
+        bool(outcome.facts.get("made")) and "instance_profile" in outcome.facts.get("left_out", ())
+        for outcome in restoration.outcomes
+    )
+    said = f"{made} of {total} restored"
+    if without:
+        said += f", {without} without the instance profile that is recorded"
+    summary = list(restoration.notes) if dry_run else [said]
     return Report(outcomes=restoration.outcomes, columns=COLUMNS, summary=summary)

@@ -105,8 +105,8 @@ def restore_instance(
     instance_type: str = "",
     subnet_id: str = "",
     security_group_ids: Sequence[str] = (),
-    key_name: str = "",
-    instance_profile: str = "",
+    key_name: str = "none",
+    instance_profile: str = "none",
     incomplete: bool = False,
     account: str | None = None,
 ) -> Restoration:
@@ -117,8 +117,9 @@ def restore_instance(
     :param region_name: where the snapshots lie, and the instance will be; may be contracted;
         ``None``: at home. From replicas no other region is called.
     :param instance_type: by default the original's, as what follows.
-    :param key_name: ``"none"``: without a key pair.
-    :param instance_profile: its name or ARN; ``"none"``: without one.
+    :param key_name: a key pair's name; ``"as-recorded"``: the original's, if it is there.
+    :param instance_profile: its name or ARN; ``"as-recorded"``: the original's. It isn't taken
+        unasked, nor is the key pair: whoever may tag a snapshot could name any.
     :param incomplete: restore it although volumes are missing, but for the root.
     :param account: the account's name in the configuration; ``None``: looked for in all of them.
     :raises UsageError: there is no such set, or volumes are missing from it: lists them.
@@ -155,6 +156,8 @@ def restore_instances_by_tag(
     subnets: Mapping[str, str] | None = None,
     security_groups: Mapping[str, str] | None = None,
     within: timedelta = LATELY,
+    key_name: str = "none",
+    instance_profile: str = "none",
     incomplete: bool = False,
     account: str | None = None,
 ) -> Restoration:
@@ -172,6 +175,8 @@ def restore_instances_by_tag(
         the configured ones.
     :param security_groups: the same for security groups.
     :param within: only instances last backed up within such a time before the last of all.
+    :param key_name: as for :func:`restore_instance`, for all of them.
+    :param instance_profile: likewise.
     :param incomplete: restore them although volumes are missing, but for the root.
     :param account: the account's name in the configuration; ``None``: all of them.
     :raises ItemsFailed: not all went well; its ``outcomes`` say what became of each.
@@ -193,5 +198,6 @@ def restore_instances_by_tag(
             selection,
             subnets=subnets,
             security_groups=security_groups,
+            given=Given(key_name=key_name, instance_profile=instance_profile),
         )
     )

@@ -22,6 +22,7 @@ from snapback.core.restore.restore_plan import (
     InstancePlan,
     Maps,
     plan_instance,
+    told_left_out,
     wanted_there,
 )
 from snapback.core.restore.restored import restored_original
@@ -295,7 +296,7 @@ def make_instance(run: Run, plan: InstancePlan) -> Outcome:
         return outcome_of(plan, Word.LEFT_BEHIND, str(error), made)
     except SnapbackError as error:
         return outcome_of(plan, word_for(error), str(error), made)
-    return outcome_of(plan, Word.DONE, "", made)
+    return outcome_of(plan, Word.DONE, in_words(told_left_out(plan.left_out), ()), made)
 
 
 @contextmanager
@@ -344,6 +345,8 @@ def outcome_of(
         "zone": plan.zone,
         "security_groups": list(plan.security_group_ids),
         "key_name": plan.key_name,
+        "instance_profile": plan.instance_profile,
+        "left_out": dict(plan.left_out),
         "reasons": list(map(str, plan.reasons)),
         "made": made.instance_id if made else None,
         "address": (made.public_dns_name or made.private_ip_address) if made else None,

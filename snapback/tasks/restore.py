@@ -150,8 +150,8 @@ def create_ami(
 
 _LAUNCH = {
     "instance_type": "m5.large and the like (default: as the original)",
-    "key_name": "the key pair, or none (default: as the original, if it is there)",
-    "instance_profile": "its name or ARN, or none (default: as the original)",
+    "key_name": "as-recorded, or a key pair's name (default: none)",
+    "instance_profile": "as-recorded, or an instance profile's name or ARN (default: none)",
 }
 
 
@@ -179,8 +179,8 @@ def restore_instance(
     instance_type: str = "",
     subnet_id: str = "",
     security_group_ids: str = "",
-    key_name: str = "",
-    instance_profile: str = "",
+    key_name: str = "none",
+    instance_profile: str = "none",
     incomplete: bool = False,
     drill: bool = False,
     check_command: str = "",
@@ -195,6 +195,9 @@ def restore_instance(
 
     At home from its snapshots, in another region from their replicas; then no other region is
     called. The original is not touched, whether it is there or not. See --dry-run first.
+
+    An instance profile and a key pair give rights, and whoever may tag a snapshot can name any
+    there. So both are left out, and told, unless you ask for them.
 
     A drill waits for EC2's status checks, logs in, runs a command, and takes all down again.
 
@@ -270,8 +273,8 @@ def restore_instances_by_tag(
     security_group_map: str = "",
     within: str | None = None,
     instance_type: str = "",
-    key_name: str = "",
-    instance_profile: str = "",
+    key_name: str = "none",
+    instance_profile: str = "none",
     incomplete: bool = False,
     account: str | None = None,
     dry_run: bool = False,
@@ -284,6 +287,8 @@ def restore_instances_by_tag(
 
     No other region is called. One that fails does not stop the others, and one that was restored
     already isn't restored again, so that it can be run until all is there. See --dry-run first.
+
+    Instance profiles and key pairs are left out, and told, unless you ask for them.
 
     Exit codes: 0 all done; 1 something failed; 2 something was refused; 4 something is left behind
     that needs a hand.

@@ -13,7 +13,7 @@ from ec2_sandbox import Sandbox
 from tests.hosts.helpers import kill_at, wait_until
 from tests.sandbox.conftest import World, instance
 from tests.sandbox.replicas import EAST, WEST
-from tests.sandbox.test_restore import everything, gone, images, into
+from tests.sandbox.test_restore import everything, gone, images, into, say_in_tags
 
 ROOT = {"device": "/dev/sda1", "size": 4}
 GPT = {**ROOT, "partitioned": True}
@@ -109,22 +109,31 @@ def test_what_is_restored_boots_and_holds_what_was_written(web: Web, fab, sandbo
 
 # Drills.
 
+# Who may log in to what is restored is on the disk, from the first boot on.
+BOOTED = "until [ -e /var/lib/cloud/instance/boot-finished ]; do sleep 0.1; done; sync"
+
 
 @pytest.fixture
 def small(load, fab, reachable, sandbox) -> Callable[..., str]:
-    """Makes an instance with one volume that is backed up; answers its id."""
+    """Makes an instance with one volume that is backed up once it has booted; answers its id."""
 
     def make(**options: Any) -> str:
         reachable(**options)
         ids = load(instance("web", volumes=[{**ROOT, "delete_on_termination": False}]))["web"]
+        code, _, err = sandbox.hosts.run(ids["instance_id"], BOOTED)
+        assert code == 0, err
         assert fab("backup_instances_by_tag", "--synchronously").code == 0
         return ids["instance_id"]
 
     return make
 
 
-def test_a_drill_tells_the_recovery_time_and_leaves_nothing(small, fab, world, sandbox):
+def test_a_drill_tells_the_recovery_time_takes_no_rights_and_leaves_nothing(
+    small, fab, world, sandbox
+):
     one = small(restore={"check_command": "test -d /var/tmp && id -u | grep -qx 0"})
+    admin = "arn:aws:iam::123456789012:instance-profile/admin"
+    say_in_tags(world, instance_profile=admin)
     before = sorted(everything(world))
     ended = fab("restore_instance", f"--instance-id={one}", "--drill", "--json")
     assert ended.code == 0, ended
@@ -133,6 +142,9 @@ def test_a_drill_tells_the_recovery_time_and_leaves_nothing(small, fab, world, s
     assert 0 < times["running_s"] <= times["status_checks_ok_s"] <= times["check_command_ok_s"]
     assert item["explanation"].startswith("taken down again; running after")
     assert item["made"] is None
+    assert item["left_out"] == {"instance_profile": admin, "key_name": "sandbox"}
+    (launch,) = [call for call in sandbox.calls() if call.action == "RunInstances"]
+    assert not [name for name in launch.parameters if name.startswith(("Iam", "KeyName"))]
     wait_until(lambda: sorted(everything(world)) == before, "the end of all that was made")
 
 

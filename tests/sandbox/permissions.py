@@ -324,9 +324,10 @@ def create_ami(kit: Kit) -> None:
 def restore_instance(kit: Kit) -> None:
     ids = _backed_up(kit)
     one = f"--instance-id={ids['instance_id']}"
+    kit.world.ec2().create_key_pair(KeyName="ops")
     with kit.way():
         kit.fab(one, "--dry-run")
-        kit.fab(one)
+        kit.fab(one, "--key-name=ops")
     with kit.way():
         soon = {"ssh_timeout_attempts": 1, "connect_timeout_s": 0.1}
         kit.configure(ssh={**soon, "username": "nobody"})
@@ -345,11 +346,12 @@ def restore_all(kit: Kit) -> None:
     subnet = here.describe_subnets()["Subnets"][0]["SubnetId"]
     group = here.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     where = ("eu-w", f"--subnet-map=*={subnet}", f"--security-group-map=*={group}")
+    here.create_key_pair(KeyName="ops")
     with kit.way():
         kit.fab(*where, "--dry-run")
         kit.fail("DeleteTags")
         kit.fab(*where, codes=[1])
-        kit.fab(*where)
+        kit.fab(*where, "--key-name=ops")
     with kit.way():
         kit.fab(*where)
     made = here.describe_instances()["Reservations"][-1]["Instances"][0]["InstanceId"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from snapback import restore_instance
@@ -227,6 +228,108 @@ def test_what_is_given_goes_before_what_was(web, fab, world):
     assert made["KeyName"] == "spare"
     assert made["InstanceType"] == "m5.2xlarge"
     assert [one["GroupName"] for one in made["SecurityGroups"]] == ["quiet"]
+
+
+# Rights: whoever may tag a snapshot names any.
+
+
+@pytest.fixture
+def admin(sandbox, world) -> str:
+    """The ARN of an instance profile; and in both regions mallory has a key pair."""
+    for region in (EAST, WEST):
+        world.ec2(region).create_key_pair(KeyName="mallory")
+    iam = boto3.client("iam", region_name=EAST)
+    return iam.create_instance_profile(InstanceProfileName="admin")["InstanceProfile"]["Arn"]
+
+
+def say_in_tags(world, region: str = EAST, **lies: Any) -> None:
+    """Write into the tags of all snapshots of a region what a restore is to believe."""
+    for snapshot in world.snapshots(region):
+        told = our_tags.read_long(our_tags.RESTORE, world.tags(snapshot)) | lies
+        tags = our_tags.write_long(our_tags.RESTORE, told)
+        world.ec2(region).create_tags(
+            Resources=[snapshot["SnapshotId"]],
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+
+
+def test_rights_that_a_tag_names_are_left_out_until_they_are_asked_for(
+    web, fab, world, sandbox, admin
+):
+    say_in_tags(world, instance_profile=admin, key_name="mallory")
+    sandbox.clear_calls()
+    one = ("restore_instance", f"--instance-id={web['instance_id']}")
+    told = f"no instance profile ({admin} is recorded: --instance-profile as-recorded takes it)"
+    ended = fab(*one, "--dry-run")
+    assert ended.code == 0, ended
+    assert told in ended.out
+    assert "no key pair (mallory is recorded: --key-name as-recorded takes it)" in ended.out
+    assert changing_calls(sandbox) == []
+    ended = fab(*one)
+    assert ended.code == 0, ended
+    assert told in ended.out
+    assert "1 of 1 restored, 1 without the instance profile that is recorded" in ended.out
+    for options, profile, key in (
+        ((), None, None),
+        (("--instance-profile=none",), None, None),
+        (("--instance-profile=as-recorded",), admin, None),
+        (("--instance-profile=admin", "--key-name=as-recorded"), admin, "mallory"),
+    ):
+        ended = fab(*one, *options, "--json")
+        assert ended.code == 0, ended
+        made = restored_to(world, ended)
+        assert made.get("IamInstanceProfile", {}).get("Arn") == profile
+        assert made.get("KeyName") == key
+        recorded = {"instance_profile": admin, "key_name": "mallory"}
+        taken = {"instance_profile": profile, "key_name": key}
+        (item,) = ended.document["items"]
+        assert item["left_out"] == {r: n for r, n in recorded.items() if not taken[r]}
+        assert (told in item["explanation"]) == (profile is None)
+    assert fab("backup_instance", EAST, f"--instance-id={made['InstanceId']}").code == 0
+    newest = max(world.snapshots(), key=lambda snapshot: snapshot["StartTime"])
+    told_anew = our_tags.read_long(our_tags.RESTORE, world.tags(newest))
+    assert (told_anew["instance_profile"], told_anew["key_name"]) == (admin, "mallory")
+
+
+def test_what_can_be_no_instance_profile_is_refused_before_anything_is_made(
+    web, fab, world, sandbox
+):
+    one = ("restore_instance", f"--instance-id={web['instance_id']}")
+    for task in (one, ("restore_instances_by_tag", WEST)):
+        for name in ("", "$(id)", "web\n2", "arn:aws:iam::111122223333:role/admin"):
+            ended = fab(*task, f"--instance-profile={name}")
+            assert ended.code == 2
+            assert "--instance-profile: expected an instance profile's name or ARN" in ended.err
+            assert len(ended.err.splitlines()) == 1
+    say_in_tags(world, instance_profile="$(id)", key_name="-x\x1b[2J")
+    sandbox.clear_calls()
+    ended = fab(*one, "--instance-profile=as-recorded", "--key-name=as-recorded")
+    assert ended.code == 2
+    assert "no instance profile can be $(id), which is recorded: give --instance" in ended.err
+    assert changing_calls(sandbox) == []
+    ended = fab(*one, "--json")
+    assert ended.code == 0, ended
+    assert ended.document["items"][0]["left_out"] == {"instance_profile": "$(id)"}
+    assert "IamInstanceProfile" not in restored_to(world, ended)
+
+
+def test_of_many_too_rights_are_left_out_until_they_are_asked_for(
+    web, fab, world, configure, admin
+):
+    replicate(fab)
+    say_in_tags(world, WEST, instance_profile=admin, key_name="mallory")
+    configure(**into(world))
+    ended = fab("restore_instances_by_tag", WEST, "--json")
+    assert ended.code == 0, ended
+    made = restored_to(world, ended, WEST)
+    assert not {"IamInstanceProfile", "KeyName"} & made.keys()
+    assert "as-recorded takes it" in ended.document["items"][0]["explanation"]
+    world.ec2(WEST).terminate_instances(InstanceIds=[made["InstanceId"]])
+    rights = ("--instance-profile=as-recorded", "--key-name=as-recorded")
+    ended = fab("restore_instances_by_tag", WEST, *rights, "--json")
+    assert ended.code == 0, ended
+    made = restored_to(world, ended, WEST)
+    assert (made["IamInstanceProfile"]["Arn"], made["KeyName"]) == (admin, "mallory")
 
 
 def test_the_time_that_is_meant_is_told_in_utc_and_local(web, fab, world, sandbox):

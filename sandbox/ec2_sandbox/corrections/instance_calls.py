@@ -295,7 +295,7 @@ def view(instance: Any) -> dict[str, Any]:
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
         "InstanceLifecycle": instance.lifecycle,
-        "IamInstanceProfile": _profile(instance.iam_instance_profile),
+        "IamInstanceProfile": instance.iam_instance_profile,
         "BlockDeviceMappings": [
             {
                 "DeviceName": device,
@@ -323,11 +323,6 @@ def view(instance: Any) -> dict[str, Any]:
 
 def _current_boot(boot_mode: str | None) -> str:
     return "uefi" if boot_mode in ("uefi", "uefi-preferred") else "legacy-bios"
-
-
-def _profile(profile: Any) -> dict[str, str] | None:
-    arn = getattr(profile, "arn", None)
-    return {"Arn": arn, "Id": profile.id} if arn else None
 
 
 def _interface(interface: Any, groups: list[dict[str, str]]) -> dict[str, Any]:

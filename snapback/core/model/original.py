@@ -32,6 +32,8 @@ _WORDS = (
     "sriov_net_support",
     "platform",
 )
+_LONGEST = 1024
+"""Characters of a text; the ARN of an instance profile has at most some 700."""
 
 
 @dataclass(frozen=True)
@@ -134,18 +136,23 @@ def read(tags: Tags) -> Original:
         security_group_ids=_texts(groups) or (),
         delete_on_termination=_texts(ending),
         disks={device: disk for device, disk in disks.items() if disk},
-        **{word: said[word] for word in _WORDS if isinstance(said.get(word), str)},
+        **{word: said[word] for word in _WORDS if _is_text(said.get(word))},
     )
 
 
+def _is_text(said: Any) -> bool:
+    """Return whether something is a text that can be shown on a line and sent to EC2."""
+    return isinstance(said, str) and said.isprintable() and len(said) <= _LONGEST
+
+
 def _texts(said: Any) -> tuple[str, ...] | None:
-    if isinstance(said, list) and all(isinstance(one, str) for one in said):
+    if isinstance(said, list) and all(map(_is_text, said)):
         return tuple(said)
     return None
 
 
 def _disk(said: Any) -> Disk | None:
-    if not isinstance(said, list) or not said or not isinstance(said[0], str):
+    if not isinstance(said, list) or not said or not _is_text(said[0]):
         return None
     numbers = said[1:3]
     if not all(isinstance(number, int) for number in numbers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +12,28 @@ from snapback.core.model.reasons import Reason
 from snapback.core.restore.image_plan import ImagePlan
 from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import restored_tags
+from snapback.errors import UsageError
 
 ANY = "*"
-_CALLED = {RestoreTopic.SUBNET: "subnet", RestoreTopic.SECURITY_GROUP: "security group"}
+NONE = "none"
+AS_RECORDED = "as-recorded"
+_CALLED = {
+    RestoreTopic.INSTANCE_PROFILE: "instance profile",
+    RestoreTopic.KEY_PAIR: "key pair",
+    RestoreTopic.SECURITY_GROUP: "security group",
+    RestoreTopic.SUBNET: "subnet",
+}
+_RIGHTS = {
+    "instance_profile": RestoreTopic.INSTANCE_PROFILE,
+    "key_name": RestoreTopic.KEY_PAIR,
+}
+"""The fields of Given and Original that give rights."""
+
+# Source: CreateInstanceProfile, the constraints of InstanceProfileName and Path.
+_PROFILE = re.compile(
+    r"(?:arn:aws[a-z-]*:iam::[0-9]{12}:instance-profile/(?:[!-~]{1,510}/)?)?[\w+=,.@-]{1,128}",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +54,28 @@ class Maps:
 class Given:
     """What is given for an instance, in place of what was recorded; empty: as recorded.
 
-    :ivar key_name: ``"none"``: without a key pair.
-    :ivar instance_profile: a name or an ARN; ``"none"``: without one.
+    A key pair and an instance profile give rights. Whoever may tag a snapshot can name any, so
+    they are taken from the record only if that is asked for.
+
+    :ivar key_name: a key pair's name, ``"as-recorded"`` or ``"none"``.
+    :ivar instance_profile: a name, an ARN, ``"as-recorded"`` or ``"none"``.
+    :raises UsageError: no key pair or instance profile can be called so.
     """
 
     instance_type: str = ""
     subnet_id: str = ""
     security_group_ids: tuple[str, ...] = ()
-    key_name: str = ""
-    instance_profile: str = ""
+    key_name: str = NONE
+    instance_profile: str = NONE
+
+    def __post_init__(self) -> None:
+        if not self.key_name:
+            raise UsageError("--key-name: expected a key pair's name, as-recorded or none, got ''")
+        if not _PROFILE.fullmatch(self.instance_profile):
+            raise UsageError(
+                "--instance-profile: expected an instance profile's name or ARN, as-recorded or "
+                f"none, got {self.instance_profile!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -73,6 +106,7 @@ class There:
 class InstancePlan:
     """An instance that is to be launched.
 
+    :ivar left_out: the rights that are recorded and weren't asked for, by their fields' names.
     :ivar volume_tags: device name -> the tags of its volume.
     :ivar reasons: what was decided, and why.
     :ivar problems: why it can't be; empty: it can.
@@ -85,6 +119,7 @@ class InstancePlan:
     security_group_ids: tuple[str, ...]
     key_name: str
     instance_profile: str
+    left_out: Mapping[str, str]
     tags: Mapping[str, str]
     volume_tags: Mapping[str, Mapping[str, str]]
     reasons: tuple[Reason[RestoreTopic], ...]
@@ -161,14 +196,15 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
         kind = ", ".join(groups) or "the VPC's default one"
         why = f"security group {kind}: the original's aren't recorded"
         reasons.append(Reason(RestoreTopic.SECURITY_GROUP, why))
-    key = given.key_name or told.key_name
-    if not given.key_name and key:
-        key = maps.key_names.get(key) or maps.key_names.get(ANY) or key
+    key = "" if given.key_name == NONE else given.key_name
+    if key == AS_RECORDED:
+        key = told.key_name
+        key = key and (maps.key_names.get(key) or maps.key_names.get(ANY) or key)
     return Wanted(
         subnet_id=subnet,
         security_group_ids=tuple(dict.fromkeys(filter(None, groups))),
-        key_name="" if given.key_name == "none" else key,
-        key_is_given=bool(given.key_name),
+        key_name=key,
+        key_is_given=given.key_name != AS_RECORDED,
         reasons=tuple(reasons),
         problems=tuple(problems),
     )
@@ -195,20 +231,14 @@ def plan_instance(
         problems.append(Reason(RestoreTopic.INSTANCE_TYPE, why))
     subnet, site = _subnet(source.place, wanted, there, problems)
     problems += _groups_there(wanted.security_group_ids, there, site, source.place)
-    key = wanted.key_name
-    if key and key not in there.key_names:
-        if wanted.key_is_given:
-            why = f"there is no key pair {key} in {source.place}"
-            problems.append(Reason(RestoreTopic.KEY_PAIR, why))
-        else:
-            why = f"no key pair: {key} isn't in {source.place} (the keys on the disk still let in)"
-            reasons.append(Reason(RestoreTopic.KEY_PAIR, why))
-            key = ""
-    profile = given.instance_profile or told.instance_profile
-    profile = "" if profile == "none" else profile
-    if profile:
-        why = f"instance profile {profile.rpartition('/')[2]}"
-        reasons.append(Reason(RestoreTopic.INSTANCE_PROFILE, why))
+    left_out = {
+        right: getattr(told, right)
+        for right in _RIGHTS
+        if getattr(given, right) == NONE and getattr(told, right)
+    }
+    reasons += told_left_out(left_out)
+    key = _key_pair(source.place, wanted, there, reasons, problems)
+    profile = _profile(given.instance_profile, told.instance_profile, reasons, problems)
     return InstancePlan(
         image=image,
         instance_type=kind,
@@ -217,6 +247,7 @@ def plan_instance(
         security_group_ids=wanted.security_group_ids,
         key_name=key,
         instance_profile=profile,
+        left_out=left_out,
         tags=_common(restored_tags(member, first, source) for member in source.members),
         volume_tags={
             one.device_name: restored_tags(one.snapshot, first) for one in image.volumes
@@ -224,6 +255,62 @@ def plan_instance(
         reasons=tuple(reasons),
         problems=tuple(problems),
     )  # fmt: skip
+
+
+def told_left_out(left_out: Mapping[str, str]) -> list[Reason[RestoreTopic]]:
+    """Return in words which rights are recorded and aren't given, and how to get them."""
+    return [
+        Reason(
+            _RIGHTS[right],
+            f"no {_CALLED[_RIGHTS[right]]} ({recorded} is recorded: "
+            f"--{right.replace('_', '-')} {AS_RECORDED} takes it)",
+        )
+        for right, recorded in left_out.items()
+    ]
+
+
+def _key_pair(
+    place: Place,
+    wanted: Wanted,
+    there: There,
+    reasons: list[Reason[RestoreTopic]],
+    problems: list[Reason[RestoreTopic]],
+) -> str:
+    key = wanted.key_name
+    if not key:
+        return ""
+    if key in there.key_names:
+        how = "as given" if wanted.key_is_given else "as recorded"
+        reasons.append(Reason(RestoreTopic.KEY_PAIR, f"key pair {key}, {how}"))
+        return key
+    if wanted.key_is_given:
+        why = f"there is no key pair {key} in {place}"
+        problems.append(Reason(RestoreTopic.KEY_PAIR, why))
+    else:
+        why = f"no key pair: {key} isn't in {place} (the keys on the disk still let in)"
+        reasons.append(Reason(RestoreTopic.KEY_PAIR, why))
+    return ""
+
+
+def _profile(
+    given: str,
+    recorded: str,
+    reasons: list[Reason[RestoreTopic]],
+    problems: list[Reason[RestoreTopic]],
+) -> str:
+    if given == NONE:
+        return ""
+    profile, how = (recorded, "as recorded") if given == AS_RECORDED else (given, "as given")
+    if not profile:
+        why = "no instance profile: none is recorded"
+        reasons.append(Reason(RestoreTopic.INSTANCE_PROFILE, why))
+    elif _PROFILE.fullmatch(profile):
+        why = f"instance profile {profile}, {how}"
+        reasons.append(Reason(RestoreTopic.INSTANCE_PROFILE, why))
+    else:
+        why = f"no instance profile can be {profile}, which is recorded: give --instance-profile"
+        problems.append(Reason(RestoreTopic.INSTANCE_PROFILE, why))
+    return profile
 
 
 def _subnet(

@@ -26,6 +26,7 @@ from snapback.core.restore.restore_plan import (
 from snapback.core.restore.restored import restored_original
 from snapback.core.restore.volume_plan import plan_volume
 from snapback.core.verify.verify_plan import gaps
+from snapback.errors import UsageError
 from tests.unit.builders import at, instance, snapshot, vol
 
 SDA, SDF = "/dev/sda1", "/dev/sdf"
@@ -169,8 +170,6 @@ def test_at_home_all_is_as_recorded() -> None:
         "us-east-1b",
     )
     assert plan.security_group_ids == ("sg-us1", "sg-us2")
-    assert plan.key_name == "ops"
-    assert plan.instance_profile.endswith("/web")
     assert restored_original(plan.tags) == (WEB.instance_id, "set-1")
     assert plan.tags["Name"] == "web"
     assert restored_original(plan.volume_tags[SDF])[0] == vol("b")
@@ -189,10 +188,8 @@ def test_elsewhere_nothing_is_guessed() -> None:
 
 
 def test_what_is_given_needs_no_map() -> None:
-    given = Given(subnet_id="subnet-eu", security_group_ids=("sg-eu",), instance_profile="none")
-    plan = planned(one_set(place=EU), given)
-    assert plan.problems == ()
-    assert plan.instance_profile == ""
+    given = Given(subnet_id="subnet-eu", security_group_ids=("sg-eu",))
+    assert planned(one_set(place=EU), given).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -209,10 +206,111 @@ def test_what_is_not_there_is_refused(given: Given, says: str) -> None:
 
 
 def test_a_recorded_key_that_is_not_there_is_done_without() -> None:
-    plan = planned(one_set(), there=replace(THERE, key_names=frozenset()))
+    asked = Given(key_name="as-recorded")
+    plan = planned(one_set(), asked, there=replace(THERE, key_names=frozenset()))
     assert (plan.key_name, plan.problems) == ("", ())
     assert any("the keys on the disk still let in" in str(reason) for reason in plan.reasons)
-    assert planned(one_set(), Given(key_name="none")).key_name == ""
+
+
+# Rights: whoever may tag a snapshot names any.
+
+ADMIN = "arn:aws:iam::111122223333:instance-profile/admin"
+ASKED = Given(key_name="as-recorded", instance_profile="as-recorded")
+
+
+@pytest.mark.parametrize("given", [Given(), Given(key_name="none", instance_profile="none")])
+def test_rights_that_a_tag_names_are_told_and_left_out(given: Given) -> None:
+    plan = planned(one_set(replace(WEB, instance_profile=ADMIN)), given)
+    assert (plan.instance_profile, plan.key_name, plan.problems) == ("", "", ())
+    assert plan.left_out == {"instance_profile": ADMIN, "key_name": "ops"}
+    said = [*map(str, plan.reasons)]
+    assert (
+        f"no instance profile ({ADMIN} is recorded: --instance-profile as-recorded takes it)"
+        in said
+    )
+    assert "no key pair (ops is recorded: --key-name as-recorded takes it)" in said
+
+
+def test_rights_are_taken_as_recorded_only_where_that_is_asked_for() -> None:
+    plan = planned(one_set(), ASKED)
+    assert (plan.instance_profile, plan.key_name) == (WEB.instance_profile, "ops")
+    assert plan.left_out == {}
+    said = [*map(str, plan.reasons)]
+    assert f"instance profile {WEB.instance_profile}, as recorded" in said
+    assert "key pair ops, as recorded" in said
+    mapped = Maps(key_names={"ops": "spare"})
+    there = replace(THERE, key_names=frozenset({"ops", "spare"}))
+    assert planned(one_set(), ASKED, mapped, there).key_name == "spare"
+    assert planned(one_set(), maps=mapped, there=there).key_name == ""
+
+
+def test_rights_that_are_given_are_taken_whatever_is_recorded() -> None:
+    for name in ("ops-web", "arn:aws-us-gov:iam::111122223333:instance-profile/a/b/ops+=,.@-_"):
+        plan = planned(one_set(), Given(key_name="ops", instance_profile=name))
+        assert (plan.instance_profile, plan.key_name, plan.left_out) == (name, "ops", {})
+        assert f"instance profile {name}, as given" in map(str, plan.reasons)
+
+
+def test_where_no_rights_are_recorded_there_are_none_to_take() -> None:
+    bare = one_set(replace(WEB, instance_profile="", key_name=""))
+    for given in (Given(), ASKED):
+        plan = planned(bare, given)
+        assert (plan.instance_profile, plan.key_name, plan.left_out) == ("", "", {})
+        assert plan.problems == ()
+    assert "no instance profile: none is recorded" in map(str, planned(bare, ASKED).reasons)
+
+
+HOSTILE = [
+    "",
+    " ",
+    "a b",
+    "$(id)",
+    "web\n",
+    "web\x1b[2J",
+    "\ud800",
+    "w" * 129,
+    "a/b",
+    "wéb",
+    "arn:aws:iam::111122223333:role/admin",
+    "arn:aws:iam::111122223333:instance-profile/",
+    "arn:aws:iam::1:instance-profile/admin",
+    "arn:aws:iam::111122223333:instance-profile/admin\n",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_can_be_no_instance_profile_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="--instance-profile: expected") as refused:
+        Given(instance_profile=name)
+    assert str(refused.value).isprintable()
+    plan = planned(one_set(replace(WEB, instance_profile=name)), ASKED)
+    assert not plan.instance_profile or plan.problems
+    assert all(map(str.isprintable, map(str, [*plan.reasons, *plan.problems])))
+
+
+def test_an_empty_name_of_a_key_pair_is_refused() -> None:
+    with pytest.raises(UsageError, match="--key-name: expected"):
+        Given(key_name="")
+
+
+@pytest.mark.parametrize("text", ["ops\x1b[2J", "ops\nall is well", "\ud800", "x" * 20_000])
+def test_a_text_that_cannot_be_shown_on_a_line_is_not_known(text: str) -> None:
+    odd = replace(
+        WEB,
+        boot_mode=text,
+        virtualization_type=text,
+        zone=text,
+        subnet_id=text,
+        security_group_ids=("sg-us1", text),
+        key_name=text,
+        instance_profile=text,
+        sriov_net_support=text,
+        platform=text,
+        ends_with_it=(text,),
+    )
+    volumes = [replace(volume, volume_type=text) for volume in VOLUMES]
+    told = original.read(original.write(odd, {**DEVICES, text: vol("a")}, volumes))
+    assert told == Original(told=True, ena_support=True)
 
 
 def test_a_type_that_is_not_recorded_has_to_be_given() -> None:
