@@ -156,10 +156,10 @@ def restore_instances_by_tag(
     subnets: Mapping[str, str] | None = None,
     security_groups: Mapping[str, str] | None = None,
     within: timedelta = LATELY,
-    key_name: str = "none",
-    instance_profile: str = "none",
     incomplete: bool = False,
     account: str | None = None,
+    key_name: str = "none",
+    instance_profile: str = "none",
 ) -> Restoration:
     """Launch all instances of other regions from their replicas: the day a region is gone.
 

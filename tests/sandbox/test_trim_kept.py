@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from snapback.core.model import Place
+from snapback.core.model import Place, record_of
 from snapback.snapshots.catalog import all_snapshots
 from snapback.snapshots.protection import protection_of
 from tests.sandbox.conftest import instance
@@ -136,7 +136,8 @@ def test_a_replicas_own_tag_is_known_without_its_home(replicated, world, begin, 
     tag(world, first, "eu-west-1")
     place = Place("eu-west-1")
     ours = {s.snapshot_id: s for s in all_snapshots(run, place)}
-    timeline = ("us-east-1", replicated["volumes"]["/dev/sda1"])
+    timeline = record_of(ours[first]).timeline
+    assert timeline[1:] == ("us-east-1", replicated["volumes"]["/dev/sda1"])
     assert protection_of(run, place, [ours[first]]).kept == {timeline: first}
     assert protection_of(run, place, [ours[others[0]]]).kept == {}
 
