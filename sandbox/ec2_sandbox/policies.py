@@ -3,8 +3,8 @@
 They bind in layers (:class:`Policies`): each must allow a call, and none may deny it. Known are the
 resources of the actions in ``_ACTS_ON``, with their tags as they are at the call; any other action
 acts on ``*``. Conditions: Null, StringEquals, StringEqualsIgnoreCase, StringLike, ArnLike and their
-negations, with ForAllValues and ForAnyValue, on the keys in ``_KEYS``, whose names know no case; any
-other is refused when set.
+negations, with ForAllValues and ForAnyValue, on the keys in ``_KEYS``; any other is refused when
+set. The names of keys are compared without regard to case, the tags' keys in them, too.
 
 Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html and
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
