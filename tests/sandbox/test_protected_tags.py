@@ -39,6 +39,7 @@ OURS = sorted(
     }
     - {our_tags.OURS}
 )
+PERIODS = ("hourly", "daily", "weekly", "monthly", "quarterly", "yearly")
 LEFT_BY_OTHERS = {"every": "1d", "from": "2d", "until": "1d", "description": "of the vendor"}
 
 
@@ -146,6 +147,35 @@ def test_only_our_roles_say_by_which_retention_snapshots_are_trimmed(
             assert BY_CONTROL_POLICY in attack()
         of_servers = [caller.instance, caller.volume]
         assert caller.can("create_tags", Resources=of_servers, **tags("Retention")) == FINE
+
+
+def test_an_attack_by_retention_ends_at_the_policy(
+    sandbox: Sandbox, world: World, load: Any, fab: Any, configure: Any
+) -> None:
+    configure(
+        retention={"daily": 90},
+        retentions={"short": {**dict.fromkeys(PERIODS, 0), "daily": 1}},
+        max_delete=100,
+    )
+    load(instance("web", 8, history=[sets(12)]))
+    newest = max(world.snapshots(), key=lambda one: one["StartTime"])["SnapshotId"]
+    ec2 = boto3.client("ec2", EAST)
+
+    def attack() -> None:
+        ec2.create_tags(Resources=[newest], Tags=[{"Key": "Retention", "Value": "short"}])
+
+    def doomed() -> int:
+        return len(fab("trim_snapshots", "--dry-run", "--json").document["items"])
+
+    both = [ALL, PROTECT_TAGS]
+    with (
+        bound_as(sandbox, ATTACKER, policies=[ALL], service_control_policies=both),
+        pytest.raises(ClientError, match=BY_CONTROL_POLICY),
+    ):
+        attack()
+    assert doomed() == 0
+    attack()
+    assert doomed() == 11
 
 
 def test_what_the_role_that_backs_up_can_steer(sandbox: Sandbox, caller: Caller) -> None:
