@@ -17,7 +17,7 @@ from ec2_sandbox import Sandbox
 
 from snapback.core.model import tags as our_tags
 from tests.sandbox.conftest import World, instance
-from tests.sandbox.permissions import ALL, OUR_ROLE, PROTECT_TAGS, bound_as, bound_by
+from tests.sandbox.permissions import ALL, FOLDER, OUR_ROLE, PROTECT_TAGS, bound_as, bound_by
 from tests.sandbox.replicas import EAST, WEST, sets
 
 ATTACKER = "arn:aws:iam::123456789012:role/developer"
@@ -208,6 +208,29 @@ def test_what_the_role_that_backs_up_can_steer(sandbox: Sandbox, caller: Caller)
             caller.can("create_volume", AvailabilityZone=f"{EAST}a", SnapshotId=caller.ours),
         ]
         assert all(NOT_ALLOWED in said for said in refused), refused
+
+
+def test_the_role_that_backs_up_is_bound_to_what_is_earmarked(
+    sandbox: Sandbox, world: World, load: Any, fab: Any
+) -> None:
+    """By the statements that the documents show instead of one of its policy."""
+    page = (FOLDER.parent / "iam.md").read_text()
+    narrowed = json.loads(
+        page.partition("divide its statement `Take`:\n\n```json\n")[2].partition("```")[0]
+    )
+    policy = json.loads((FOLDER / "backup_instances_by_tag.json").read_text())
+    kept = [one for one in policy["Statement"] if one["Sid"] != "Take"]
+    marked = {"device": "/dev/sda1", "size": 8, "tags": {"Earmarking": "production"}}
+    ids = load(instance("web", volumes=[marked]), instance("own", 1, tags={"Name": "own"}))
+    ec2 = boto3.client("ec2", EAST)
+    with bound_as(sandbox, OUR_ROLE, policies=[{"Statement": [*kept, *narrowed]}]):
+        assert fab("backup_instances_by_tag").code == 0
+        for left_unmarked in ("own", "web"):
+            of_it = {"InstanceId": ids[left_unmarked]["instance_id"]}
+            with pytest.raises(ClientError, match=NOT_ALLOWED):
+                ec2.create_snapshots(InstanceSpecification=of_it)
+            unmarked = {"Resources": [ids["web"]["volumes"]["/dev/sda1"]]}
+            world.ec2().delete_tags(**unmarked, Tags=[{"Key": "Earmarking"}])
 
 
 @pytest.mark.parametrize("policy", ["verify_snapshot", "verify_region"])
