@@ -21,9 +21,13 @@ _JSON_FLAGS = {
     "roles": "the roles there are: {ARN: external id}",
     "denied": 'what is not allowed: {"*": ["DeleteSnapshot"]}, or in a region',
     "policies": "policy documents that bind the caller: [{Statement: [...]}], as JSON",
+    "boundary": "a permissions boundary of the caller, written likewise",
+    "service_control_policies": "those that bind the caller and all roles, written likewise",
     "recycle_bin": 'rules of the Recycle Bin: {"us-east-1": [{"days": 7}]}',
 }
-_OWN_FLAGS = {"enabled_regions", "throttle", "kms_keys", "now", "default_region", *_JSON_FLAGS}
+_OWN_FLAGS = {
+    "enabled_regions", "throttle", "kms_keys", "now", "default_region", "principal", *_JSON_FLAGS,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--regions", metavar="A,B", help="the enabled regions")
     parser.add_argument("--default-region", metavar="REGION", help="for AWS_DEFAULT_REGION")
     parser.add_argument("--now", metavar="TIME", help="the clock's start, 2024-05-01T12:00:00Z")
+    parser.add_argument("--principal", metavar="ARN", help="who calls, as policies have it")
     parser.add_argument("--throttle", action="store_true", help="EC2's token buckets")
     for name, meaning in _JSON_FLAGS.items():
         parser.add_argument("--" + name.replace("_", "-"), metavar="JSON", help=meaning)

@@ -119,7 +119,7 @@ def _ec2(world: World, request: Request, over: threading.Event) -> str:
     with world.lock:
         _check_world(over)
         if refused := refused_by_policies(world, request, account):
-            raise unauthorized(caller, refused, request.region)
+            raise unauthorized(caller, refused.action, request.region, refused)
         world.settle(request.region, account)
         try:
             answer = call.answer()

@@ -59,11 +59,11 @@ def answer(world: World, request: Request) -> Response:
 
 def _check_permitted(world: World, request: Request) -> None:
     name = f"{request.service}:{request.action}"
-    by_policies = request.service != "sts" and refused_by_policies(world, request, ACCOUNT_ID)
-    if by_policies or is_denied(world.settings.denied, request.region, name):
+    refused = None if request.service == "sts" else refused_by_policies(world, request, ACCOUNT_ID)
+    if refused or is_denied(world.settings.denied, request.region, name):
         caller = world.roles.caller_arn(request.access_key, world.clock.now())
         code = "AccessDenied" if request.service in ("iam", "sts") else "AccessDeniedException"
-        raise ApiError(code, refusal(caller, name), 403)
+        raise ApiError(code, refusal(caller, name, refused), 403)
 
 
 def _response_class(world: World, service: str) -> Any:

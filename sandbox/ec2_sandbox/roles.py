@@ -20,10 +20,15 @@ _SESSION_KEY = "ASIA"
 
 @dataclass(frozen=True)
 class Session:
-    """A role that somebody has assumed, until a moment."""
+    """A role that somebody has assumed, until a moment.
+
+    :ivar arn: of the session, and...
+    :ivar role_arn: ...of the role, which conditions on ``aws:PrincipalArn`` are about.
+    """
 
     account: str
     arn: str
+    role_arn: str
     until: datetime
 
 
@@ -54,7 +59,7 @@ class Roles:
         key = _SESSION_KEY + secrets.token_hex(8).upper()
         held = f"arn:aws:sts::{role['account']}:assumed-role/{role['name']}/{name}"
         with self._lock:
-            self._sessions[key] = Session(role["account"], held, until)
+            self._sessions[key] = Session(role["account"], held, arn, until)
         return wire.write_query_answer(
             "AssumeRole",
             {

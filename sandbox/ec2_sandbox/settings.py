@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ec2_sandbox.corrections import ACCOUNT_ID
 from ec2_sandbox.errors import SandboxError
-from ec2_sandbox.policies import read_policies
+from ec2_sandbox.policies import Statements, read_policies
 from ec2_sandbox.recycle_bin import read_rules
 
 
@@ -18,8 +19,8 @@ class Settings:
     """All settings with their defaults. Times are seconds of the sandbox's clock unless named ms.
 
     ``None`` means: for ``enabled_regions`` all that need no opt-in; for ``now`` the real time;
-    for ``roles`` and ``policies`` any; for ``kms_keys`` any well-formed key of the region; for
-    ``copy_seconds`` as for snapshots.
+    for ``roles`` any; for ``policies``, ``boundary`` and ``service_control_policies`` no limit; for
+    ``kms_keys`` any well-formed key of the region; for ``copy_seconds`` as for snapshots.
     """
 
     enabled_regions: tuple[str, ...] | None = None
@@ -42,7 +43,10 @@ class Settings:
     session_seconds: float = 3600.0
     denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recycle_bin: Mapping[str, Any] = field(default_factory=dict)
-    policies: tuple[Mapping[str, Any], ...] | None = None
+    policies: Statements | None = None
+    boundary: Statements | None = None
+    service_control_policies: Statements | None = None
+    principal: str = f"arn:aws:iam::{ACCOUNT_ID}:user/moto"
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """Answers these settings with some changed.
@@ -167,5 +171,8 @@ _READERS: dict[str, Any] = {
     "denied": _denied,
     "recycle_bin": read_rules,
     "policies": read_policies,
+    "boundary": read_policies,
+    "service_control_policies": read_policies,
+    "principal": _text,
 }
 NAMES = tuple(_READERS)

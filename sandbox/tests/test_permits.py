@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from helpers import FLEET, code, own, specification, status
@@ -211,6 +213,123 @@ def test_policies_bind_by_resource_tags_and_conditions(
     wrong = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"x": "y"}}}
     with pytest.raises(SandboxError, match="Bool is not known here"):
         sandbox.configure(policies=[{"Statement": [wrong]}])
+
+
+ALL = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+OUR_ROLE, THEIRS = (f"arn:aws:iam::123456789012:role/{name}" for name in ("ours-backup", "theirs"))
+NOT_OURS = {"ArnNotLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/ours-*"]}}
+PROTECTED = {
+    "Statement": [
+        {
+            "Effect": "Deny",
+            "Action": ["ec2:CreateTags", "ec2:DeleteTags"],
+            "Resource": "*",
+            "Condition": {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": ["x"]}, **NOT_OURS},
+        },
+        {
+            "Effect": "Deny",
+            "Action": "ec2:DeleteTags",
+            "Resource": "*",
+            "Condition": {"Null": {"aws:TagKeys": "true"}, **NOT_OURS},
+        },
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        ("service_control_policies", "service control policy"),
+        ("boundary", "permissions boundary"),
+        ("policies", "identity-based policy"),
+    ],
+)
+def test_each_layer_denies_and_has_to_allow(
+    sandbox: Sandbox, client: Callable[..., Any], layer: str, name: str
+) -> None:
+    web = sandbox.load_fleet(FLEET)["us-east-1"]["web-1"]["instance_id"]
+    ec2 = client()
+    sandbox.configure(**{layer: [ALL, PROTECTED]}, principal=THEIRS)
+
+    def tagging(operation: str, *keys: str) -> str:
+        tags = {"Tags": [{"Key": key} for key in keys]} if keys else {}
+        call = getattr(ec2, operation)
+        return code(lambda: call(DryRun=True, Resources=[web], **tags)) or ""
+
+    refused, fine = "UnauthorizedOperation", "DryRunOperation"
+    for operation in ("create_tags", "delete_tags"):
+        assert tagging(operation, "a", "b") == fine
+        for keys in (["x"], ["a", "x"], ["X"]):
+            assert tagging(operation, *keys) == refused
+    assert tagging("delete_tags") == refused
+    of_x = {"TagSpecifications": specification("volume", {"x": ""})}
+    made = {"AvailabilityZone": "us-east-1a", "Size": 1, **of_x}
+    said = message(lambda: ec2.create_volume(**made))
+    assert "ec2:CreateTags on resource: arn:aws:ec2:us-east-1:123456789012:volume/new with" in said
+    assert re.search(f"with an explicit deny in an? {name}. Encoded", said)
+    sandbox.configure(principal=OUR_ROLE)
+    assert tagging("create_tags", "x") == tagging("delete_tags") == fine
+    sandbox.configure(**{layer: [PROTECTED]})
+    assert f"because no {name} allows the ec2:DescribeVolumes" in message(ec2.describe_volumes)
+
+
+def test_a_service_control_policy_binds_roles_by_their_own_arn(
+    sandbox: Sandbox, client: Callable[..., Any]
+) -> None:
+    web = sandbox.load_fleet(FLEET)["us-east-1"]["web-1"]["instance_id"]
+    sandbox.configure(service_control_policies=[ALL, PROTECTED])
+
+    def tag(role: str) -> str | None:
+        given = client(service="sts").assume_role(RoleArn=role, RoleSessionName="night")[
+            "Credentials"
+        ]
+        keys = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        session = dict(zip(names, (given[key] for key in keys), strict=True))
+        ec2 = boto3.client("ec2", region_name="us-east-1", endpoint_url=sandbox.url, **session)
+        return code(lambda: ec2.create_tags(Resources=[web], Tags=[{"Key": "x", "Value": ""}]))
+
+    assert tag(THEIRS) == "UnauthorizedOperation"
+    assert tag(OUR_ROLE) is None
+
+
+def test_a_launch_needs_all_that_it_takes(sandbox: Sandbox, client: Callable[..., Any]) -> None:
+    """That is: what it makes, each with its tags, what it is made of, and the role it is given."""
+    ec2, iam = client(), client(service="iam")
+    role = iam.create_role(RoleName="web", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    iam.create_instance_profile(InstanceProfileName="servers")
+    iam.add_role_to_instance_profile(InstanceProfileName="servers", RoleName="web")
+    demanded = {"Null": {"aws:RequestTag/Until": "false"}}
+    passed = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    made = ["arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:volume/*"]
+    of = [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("image", "network-interface", "key-pair")]
+    launch, tag, give = (
+        {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition}
+        for action, resource, condition in (
+            ("ec2:RunInstances", made, demanded),
+            ("ec2:CreateTags", "*", {"StringEquals": {"ec2:CreateAction": "RunInstances"}}),
+            ("iam:PassRole", role, passed),
+        )
+    )
+    launch_of = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": of}
+    image = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    ec2.create_key_pair(KeyName="i-am-a-key")
+
+    def run(*kinds: str, **more: Any) -> str:
+        tags = [one for kind in kinds for one in specification(kind, {"until": "x"})]
+        given = {"ImageId": image, "MinCount": 1, "MaxCount": 1, "TagSpecifications": tags, **more}
+        return message(lambda: ec2.run_instances(DryRun=True, **given)).partition(" because")[0]
+
+    sandbox.configure(policies=[{"Statement": [launch, launch_of, tag]}])
+    fine = "Request would have succeeded, but DryRun flag is set."
+    assert run("instance", "volume") == fine
+    assert run("instance").endswith("volume/new")
+    assert run("volume").endswith("instance/new")
+    assert run("instance", "volume", SecurityGroupIds=["sg-1"]).endswith("security-group/sg-1")
+    with_profile = {"IamInstanceProfile": {"Name": "servers"}}
+    assert run("instance", "volume", **with_profile).endswith(f"iam:PassRole on resource: {role}")
+    sandbox.configure(policies=[{"Statement": [launch, launch_of, tag, give]}])
+    assert run("instance", "volume", KeyName="i-am-a-key", **with_profile) == fine
 
 
 def test_kms_tells_of_keys_and_whether_they_may_be_used(

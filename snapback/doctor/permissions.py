@@ -24,6 +24,7 @@ from snapback.ec2.checkup import honours_dry_runs, try_it
 from snapback.run import Run, fanout
 
 OPTIONAL = {
+    "instance_profile": "for an instance profile",
     "own_instances": "with --src-inst and --dst-inst",
     "synchronously": "with --synchronously",
 }

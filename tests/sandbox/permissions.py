@@ -23,6 +23,9 @@ from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
 from tests.sandbox.warm_fab import ROOT
 
 FOLDER = ROOT / "docs" / "reference" / "iam"
+PROTECT_TAGS = json.loads((FOLDER.parent / "scp" / "protect_tags.json").read_text())
+ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+OUR_ROLE = "arn:aws:iam::123456789012:role/snapback-tests"
 NEED_NO_PERMISSION = {"sts:GetCallerIdentity"}
 
 HOW_TO_ADD = """\
@@ -74,13 +77,25 @@ def check_log(sandbox: Sandbox, folder: Path) -> None:
 
 @contextmanager
 def bound_by(sandbox: Sandbox, *policies: str) -> Iterator[None]:
-    """Have the sandbox allow no more than some policies do, by their conditions, too."""
+    """Have the sandbox allow a role of ours no more than some policies do, with their conditions.
+
+    The policy that protects our tags is attached to the account.
+    """
     documents = [json.loads((FOLDER / f"{name}.json").read_text()) for name in policies]
-    sandbox.configure(policies=documents)
+    with bound_as(
+        sandbox, OUR_ROLE, policies=documents, service_control_policies=[ALL, PROTECT_TAGS]
+    ):
+        yield
+
+
+@contextmanager
+def bound_as(sandbox: Sandbox, principal: str, **layers: list[Any]) -> Iterator[None]:
+    """Have the sandbox's own access key be that of a principal, whom policies bind."""
+    sandbox.configure(principal=principal, **layers)
     try:
         yield
     finally:
-        sandbox.configure(policies=None)
+        sandbox.configure(**dict.fromkeys(layers))
 
 
 def called(sandbox: Sandbox) -> set[str]:
@@ -386,4 +401,10 @@ WAYS: dict[str, Callable[[Kit], None]] = {
     "undelete_snapshots": undelete,
     "update_volumes_tags": tag_volumes,
 }
-SEEN_ELSEWHERE = {"console", "own_instances", "rsync_engine", "temporary_instances"}
+SEEN_ELSEWHERE = {
+    "console",
+    "instance_profile",
+    "own_instances",
+    "rsync_engine",
+    "temporary_instances",
+}

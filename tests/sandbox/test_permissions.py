@@ -105,6 +105,17 @@ def test_the_policy_of_claims(run, begin, sandbox):
     assert {action for action in actions_of("rsync_engine") if "KeyPair" in action} <= seen
 
 
+def test_doctor_tries_what_is_lent_with_its_tag(sandbox, load, fab):
+    load(instance("web", 8, history=[sets(1)]))
+    policies = ("restore_instance", "restore_volume", "mount_snapshot", "temporary_instances")
+    with bound_by(sandbox, "doctor", *policies):
+        ended = fab("doctor", "--tasks", ",".join(policies[:3]))
+        assert (ended.code, "not allowed" in ended.out) == (0, False), ended
+    with bound_by(sandbox, "doctor"):
+        ended = fab("doctor", "--tasks", "restore_volume")
+        assert "not allowed: ec2:CreateVolume in us-east-1" in ended.err, ended
+
+
 ROLES = {
     "backs up": ("backup_instances_by_tag", "status", "check"),
     "trims": ("trim_snapshots", "delete_broken_snapshots"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from snapback.core.doctor.permissions import Need
 from snapback.core.model import Place
-from snapback.core.model.tags import CONSISTENCY, EXPIRES, KEEP, SET, VERDICT
+from snapback.core.model.tags import CONSISTENCY, EXPIRES, SET
 
 Parameters = dict[str, Any]
 
@@ -93,17 +93,24 @@ def trials_of(need: Need, at: Things) -> list[Trial] | Untried:
         ]
     action = need.action.removeprefix("ec2:")
     given = _parameters(action, need, at)
-    return given if isinstance(given, Untried) else [Trial(action, given)]
+    if isinstance(given, Untried):
+        return given
+    # What is lent may be created only with its tag, so a dry run without would be refused.
+    return [Trial(action, {**given, **_tags(action)} if action in _LENT else given)]
 
 
 def _tagging(action: str, at: Things) -> Trial | Untried:
     given = _WAYS[action](at)
     if isinstance(given, Untried):
         return given
+    return Trial(action, given, _tags(action))
+
+
+def _tags(action: str) -> Parameters:
+    """Return the parameter that gives our tag to all that an action creates."""
     kinds = {"RunInstances": ["instance", "volume"]}.get(action, [_MADE[action]])
-    tags = [{"Key": SET if kinds == ["snapshot"] else EXPIRES, "Value": "doctor"}]
-    specified = [{"ResourceType": kind, "Tags": tags} for kind in kinds]
-    return Trial(action, given, {"TagSpecifications": specified})
+    tags = [{"Key": EXPIRES if action in _LENT else SET, "Value": "doctor"}]
+    return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in kinds]}
 
 
 def _parameters(action: str, need: Need, at: Things) -> Parameters | Untried:
@@ -112,10 +119,9 @@ def _parameters(action: str, need: Need, at: Things) -> Parameters | Untried:
     if action == "CreateTags" and ":volume/" in str(need.statement["Resource"]):
         return _tag_volume(at)
     if action == "CreateTags":
-        condition = str(need.statement.get("Condition", ""))
-        for key in (VERDICT, KEEP):
-            if key in condition:
-                return _write_tag(at, key)
+        only = need.statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
+        for key in only.get("aws:TagKeys", ()):
+            return _write_tag(at, key)
     if action in _WAYS:
         return _WAYS[action](at)
     if action.startswith(("Describe", "GetEbs")):
@@ -220,6 +226,7 @@ _WAYS: dict[str, Callable[[Things], Parameters | Untried]] = {
     "RestoreSnapshotFromRecycleBin": lambda _: _NOT_IN_THE_BIN,
     "RunInstances": _run_instances,
 }
+_LENT = {"CreateKeyPair", "CreateSecurityGroup", "CreateVolume", "RegisterImage", "RunInstances"}
 _MADE = {
     "CopySnapshot": "snapshot",
     "CreateKeyPair": "key-pair",

@@ -106,6 +106,23 @@ def test_tags_given_at_creation_are_tried_by_creating() -> None:
 
 
 @pytest.mark.parametrize(
+    ("policy", "action", "kinds"),
+    [
+        ("temporary_instances", "ec2:RunInstances", ["instance", "volume"]),
+        ("temporary_instances", "ec2:CreateSecurityGroup", ["security-group"]),
+        ("restore_volume", "ec2:CreateVolume", ["volume"]),
+        ("restore_instance", "ec2:RegisterImage", ["image"]),
+        ("rsync_engine", "ec2:CreateKeyPair", ["key-pair"]),
+    ],
+)
+def test_what_is_lent_is_tried_with_its_tag(policy: str, action: str, kinds: list[str]) -> None:
+    (trial,) = trials_of(need(policy, action), HERE)
+    given = trial.parameters["TagSpecifications"]
+    assert [one["ResourceType"] for one in given] == kinds
+    assert all([tag["Key"] for tag in one["Tags"]] == ["snapback:expires"] for one in given)
+
+
+@pytest.mark.parametrize(
     ("policy", "action", "later"),
     [
         ("backup_instance", "ec2:CreateSnapshots", True),
