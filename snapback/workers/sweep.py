@@ -51,8 +51,8 @@ def sweep(
     :param dry_run: answer what would go, and what is in use.
 
     Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
-    DescribeSecurityGroups, DescribeInstanceAttribute, TerminateInstances, DeregisterImage, DetachVolume, DeleteVolume,
-    DeleteKeyPair, DeleteSecurityGroup.
+    DescribeSecurityGroups, DescribeInstanceAttribute, TerminateInstances, DeregisterImage,
+    DetachVolume, DeleteVolume, DeleteKeyPair, DeleteSecurityGroup.
     """
     return sweep_places(run, run.places(region_name), run_id=run_id, dry_run=dry_run)
 

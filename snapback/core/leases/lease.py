@@ -4,8 +4,8 @@ Each thing bears, from the instant of its creation, the run that it is for (``sn
 for (``snapback:purpose``), a token of its own (``snapback:lent``) and until when it is needed
 (``snapback:expires``). The run puts that off while it lives; what has expired is nobody's any more.
 
-Tags are set by anybody who may set tags. So nothing is removed by them alone: a thing must have been
-created with a name of ours as well, which EC2 tells and nobody can change.
+Anybody who may set tags can set these. So nothing is removed by them alone: EC2 has to say as well
+that the thing was created with a name of ours, which nobody can change.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def plan_sweep(things: Collection[Lent], now: datetime, run_id: str | None = Non
     hosts = {
         thing.resource_id
         for thing in things
-        if thing.kind is Kind.INSTANCE and thing.is_ours and not thing.is_kept
+        if thing.kind is Kind.INSTANCE and thing.is_ours and not (thing.is_kept or thing.unread)
     }
     ordered = sorted(
         (thing for thing in things if not thing.is_ending),
@@ -187,7 +187,7 @@ def plan_sweep(things: Collection[Lent], now: datetime, run_id: str | None = Non
 def _fate(thing: Lent, hosts: set[str], now: datetime, run_id: str | None) -> Reason[Fate]:
     """Decide what is to become of a thing.
 
-    :param hosts: the instances that are ours, and not kept.
+    :param hosts: the instances that are ours, and were not kept.
     """
     until = thing.expires_at
     lent = f"{thing.purpose} of {thing.run_id}"
@@ -208,8 +208,8 @@ def _fate(thing: Lent, hosts: set[str], now: datetime, run_id: str | None) -> Re
     if foreign:
         return Reason(
             Fate.STAYS,
-            f"{lent}, attached to {', '.join(foreign)}, which is not snapback's: unmount and detach "
-            f"it there, then sweep again; or, should it stay, {_UNTAG}",
+            f"{lent}, attached to {', '.join(foreign)}, which is not snapback's: unmount and "
+            f"detach it there, then sweep again; or, should it stay, {_UNTAG}",
         )
     if run_id is not None:
         return Reason(Fate.GOES, lent)
