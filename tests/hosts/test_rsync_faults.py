@@ -157,10 +157,19 @@ def idle(name: str) -> dict[str, Any]:
 
 
 def detach_what_is_lent(world: World, region: str) -> None:
+    """Detach the volumes that are lent, once the host has unmounted them by itself."""
     ec2 = world.ec2(region)
     wanted = [{"Name": "tag-key", "Values": ["snapback:lent"]}]
-    for volume in ec2.describe_volumes(Filters=wanted)["Volumes"]:
-        ec2.detach_volume(VolumeId=volume["VolumeId"])
+
+    def are_off() -> bool:
+        volumes = ec2.describe_volumes(Filters=wanted)["Volumes"]
+        held = [one for volume in volumes for one in volume["Attachments"]]
+        for one in held:
+            if one["State"] == "attached":
+                ec2.detach_volume(VolumeId=one["VolumeId"])
+        return not held
+
+    wait_until(are_off, "the volumes to come off")
 
 
 def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out, sandbox, world):
