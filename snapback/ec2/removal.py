@@ -142,9 +142,13 @@ def take_back(conn: Any, thing: Lent, sleep: Sleep, patience_s: float) -> None:
 
 
 def _terminate(conn: Any, thing: Lent, _: Sleep, __: float) -> None:
-    """Terminate an instance, after which nothing can keep it. Source: TerminateInstances."""
-    if thing.is_restored and with_its_end(conn, thing).is_kept:
-        raise SnapbackError(f"{thing} has been restored and kept meanwhile: it stays")
+    """Terminate an instance, after which nothing can keep it. Source: TerminateInstances.
+
+    A restore may have ended well since the instance was looked at: so it is looked at again.
+    """
+    now = with_its_end(conn, thing)
+    if now.is_kept or now.unread:
+        raise SnapbackError(now.unread or f"{thing} has been restored and kept meanwhile: it stays")
     call(conn, "terminate_instances", InstanceIds=[thing.resource_id])
 
 

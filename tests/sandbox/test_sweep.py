@@ -165,6 +165,9 @@ def test_what_was_found_to_go_is_looked_at_again_before_it_does(production, worl
 
     with pytest.raises(SnapbackError, match="restored and kept meanwhile"):
         remove(Kind.INSTANCE, web, created_as=f"{RESTORES}0123456789ab")
+    sandbox.fault("DescribeInstanceAttribute", "error", code="UnauthorizedOperation")
+    with pytest.raises(SnapbackError, match="not allowed to call ec2:DescribeInstanceAttribute"):
+        remove(Kind.INSTANCE, web, created_as=f"{RESTORES}0123456789ab")
     with pytest.raises(SnapbackError, match=f"attached to {web} meanwhile"):
         remove(Kind.VOLUME, production["volumes"][1], attached_to=("i-0123456789abcdef0",))
     assert sandbox.calls("TerminateInstances") == sandbox.calls("DetachVolume") == []
