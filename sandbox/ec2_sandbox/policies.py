@@ -43,6 +43,7 @@ _ACTS_ON: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DeleteTags": (("ResourceId",), ()),
     "DeleteVolume": (("VolumeId",), ()),
     "DeregisterImage": (("ImageId",), ()),
+    "DescribeInstanceAttribute": (("InstanceId",), ()),
     "DetachVolume": (("VolumeId", "InstanceId"), ()),
     "GetConsoleOutput": (("InstanceId",), ()),
     "ModifyInstanceAttribute": (("InstanceId",), ()),

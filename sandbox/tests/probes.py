@@ -525,6 +525,16 @@ def there_is_an_ubuntu_of_2024(at: Place) -> bool:
     return bool(at.ec2.describe_images(Owners=["099720109477"], Filters=filters)["Images"])
 
 
+@drops("instance_calls.modify_instance_attribute")
+def what_a_shutdown_does_can_be_changed(at: Place) -> bool:
+    instance = at.instance(InstanceInitiatedShutdownBehavior="terminate")
+    which = {"InstanceId": instance["InstanceId"]}
+    at.ec2.modify_instance_attribute(**which, InstanceInitiatedShutdownBehavior={"Value": "stop"})
+    attribute = "instanceInitiatedShutdownBehavior"
+    now = at.ec2.describe_instance_attribute(**which, Attribute=attribute)
+    return bool(now["InstanceInitiatedShutdownBehavior"]["Value"] == "stop")
+
+
 @drops("key_pairs.KeyPairCalls")
 def a_key_pair_is_deleted_by_its_id(at: Place) -> bool:
     made = at.ec2.create_key_pair(KeyName="some", KeyType="ed25519")

@@ -134,7 +134,11 @@ def test_shutting_down_from_inside(
     sandbox: LaunchedSandbox, ec2: Any, behavior: str, end: str
 ) -> None:
     kept = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1, "DeleteOnTermination": False}}
-    host = run_instance(ec2, InstanceInitiatedShutdownBehavior=behavior, BlockDeviceMappings=[kept])
+    other = {"terminate": "stop", "stop": "terminate"}[behavior]
+    host = run_instance(ec2, InstanceInitiatedShutdownBehavior=other, BlockDeviceMappings=[kept])
+    ec2.modify_instance_attribute(
+        InstanceId=host["instance_id"], InstanceInitiatedShutdownBehavior={"Value": behavior}
+    )
     blocks = ec2.describe_instances(InstanceIds=[host["instance_id"]])["Reservations"][0]
     volumes = {
         each["DeviceName"]: each["Ebs"]["VolumeId"]

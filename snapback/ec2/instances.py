@@ -67,6 +67,16 @@ def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:
     raise UsageError(f"there is no instance {instance_id} in {place}")
 
 
+def is_terminated_by_shutdown(conn: Any, instance_id: str) -> bool:
+    """Return whether an instance that shuts itself down is terminated, rather than stopped.
+
+    Source: DescribeInstanceAttribute.
+    """
+    attribute = "instanceInitiatedShutdownBehavior"
+    answer = call(conn, "describe_instance_attribute", InstanceId=instance_id, Attribute=attribute)
+    return bool(answer["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate")
+
+
 def console_output(conn: Any, instance_id: str) -> str:
     """Answer what an instance printed on its console: while it booted, and where EC2 has it, since.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from snapback.core.leases.lease import Kind, Lent
@@ -13,13 +12,6 @@ from snapback.ec2.tags import read_tags, write_tags
 from snapback.errors import ApiError
 
 _DUPLICATE = "InvalidKeyPair.Duplicate"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPair(Lent):
-    """A key pair of ours, without its keys; its name is its ``resource_id``."""
-
-    key_pair_id: str
 
 
 def create_key_pair(conn: Any, key_name: str, tags: Mapping[str, str]) -> str | None:
@@ -43,16 +35,16 @@ def create_key_pair(conn: Any, key_name: str, tags: Mapping[str, str]) -> str | 
     return str(answer["KeyPairId"])
 
 
-def key_pairs(conn: Any, place: Place, filters: Mapping[str, str]) -> list[KeyPair]:
+def key_pairs(conn: Any, place: Place, filters: Mapping[str, str]) -> list[Lent]:
     """Answer the key pairs that filters let pass, name -> value. Source: DescribeKeyPairs."""
     asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
     return [
-        KeyPair(
+        Lent(
             place=place,
             kind=Kind.KEY_PAIR,
-            resource_id=said["KeyName"],
+            resource_id=said["KeyPairId"],
             tags=read_tags(said),
-            key_pair_id=said["KeyPairId"],
+            created_as=said["KeyName"],
         )
         for said in call(conn, "describe_key_pairs", Filters=asked)["KeyPairs"]
     ]

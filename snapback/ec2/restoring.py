@@ -205,11 +205,10 @@ def run_instance(
     """Launch an instance as planned and answer its id. Source: RunInstances.
 
     Until :func:`set_ending` all its volumes are deleted with it, so that nothing stays of one
-    that doesn't become whole.
+    that doesn't become whole. Until :func:`set_shutdown` it is terminated when it shuts down.
 
     :param volume_tags: the tags of all its volumes.
-    :param user_data: for its first boot, of one that ends for good when it shuts down; an instance
-        that is restored for good gets none.
+    :param user_data: for its first boot; an instance that is restored for good gets none.
     """
     more: dict[str, Any] = {}
     if plan.security_group_ids:
@@ -221,7 +220,6 @@ def run_instance(
         more["IamInstanceProfile"] = {kind: plan.instance_profile}
     if user_data:
         more["UserData"] = user_data
-        more["InstanceInitiatedShutdownBehavior"] = "terminate"
     answer = call(
         conn,
         "run_instances",
@@ -231,6 +229,7 @@ def run_instance(
         MinCount=1,
         MaxCount=1,
         ClientToken=token,
+        InstanceInitiatedShutdownBehavior="terminate",
         BlockDeviceMappings=[
             {"DeviceName": one.device_name, "Ebs": {"DeleteOnTermination": True}}
             for one in plan.image.volumes
@@ -257,6 +256,20 @@ def set_ending(conn: Any, instance_id: str, device_names: Iterable[str], *, ends
         "modify_instance_attribute",
         InstanceId=instance_id,
         BlockDeviceMappings=mappings,
+    )
+
+
+def set_shutdown(conn: Any, instance_id: str, *, terminates: bool) -> None:
+    """Say whether an instance that shuts itself down is terminated, or stopped.
+
+    Source: ModifyInstanceAttribute.
+    """
+    behavior = {"Value": "terminate" if terminates else "stop"}
+    call(
+        conn,
+        "modify_instance_attribute",
+        InstanceId=instance_id,
+        InstanceInitiatedShutdownBehavior=behavior,
     )
 
 

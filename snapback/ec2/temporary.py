@@ -22,7 +22,7 @@ from typing import Any
 from snapback.core import model
 from snapback.core.disks.devices import DATA_DEVICES
 from snapback.core.leases import lease
-from snapback.core.leases.lease import Kind, Lent
+from snapback.core.leases.lease import HELPERS, RESTORES, Kind, Lent, was_created_with
 from snapback.core.model import Instance, Place
 from snapback.core.model import tags as our_tags
 from snapback.ec2 import launching
@@ -205,7 +205,7 @@ class Lender:
         :param create: makes it, given a token of its own and the tags that it must have from then
             on, besides those that it is to keep.
         """
-        return self._lend(kind, purpose, create)
+        return self._lend(kind, purpose, create, RESTORES)
 
     def keep(self, resource_ids: Sequence[str]) -> None:
         """Make things no longer lent: they stay, and are nothing that may be swept.
@@ -223,13 +223,18 @@ class Lender:
 
     @contextmanager
     def _lend(
-        self, kind: Kind, purpose: str, create: Callable[[str, dict[str, str]], str]
+        self,
+        kind: Kind,
+        purpose: str,
+        create: Callable[[str, dict[str, str]], str],
+        prefix: str = HELPERS,
     ) -> Iterator[str]:
         """Create a thing, answer its id, and take it back in the end.
 
         :param create: given the thing's token and its tags.
+        :param prefix: of the token, by which a sweep knows what the thing was created for.
         """
-        token = f"snapback-{secrets.token_hex(6)}"
+        token = f"{prefix}{secrets.token_hex(6)}"
         tags = lease.marks(self.run_id, purpose, token, self._now() + self._lease)
         found: list[Lent] = []
         try:
@@ -240,7 +245,7 @@ class Lender:
             yield found[0].resource_id
         except BaseException as error:
             if not found:
-                found = self._look_for(token, lost=type(error) is not ApiError)
+                found = self._look_for(kind, token, lost=type(error) is not ApiError)
             raise
         finally:
             for thing in found:
@@ -252,12 +257,17 @@ class Lender:
     def _thing(self, kind: Kind, resource_id: str) -> Lent:
         return Lent(place=self.place, kind=kind, resource_id=resource_id)
 
-    def _look_for(self, token: str, lost: bool) -> list[Lent]:
-        """Answer what a creation made that did not end well."""
+    def _look_for(self, kind: Kind, token: str, *, lost: bool) -> list[Lent]:
+        """Return what a creation made that did not end well; never what only bears its token.
+
+        The volumes of an instance go with it.
+        """
         for pause_s in pauses(LOOK_FOR_S if lost else 0.1):
             try:
-                if found := lent_things(self.conn, self.place, {our_tags.LENT: token}):
-                    return found
+                things = lent_things(self.conn, self.place, {our_tags.LENT: token}, [kind])
+                found = [thing.resource_id for thing in things if was_created_with(thing, token)]
+                if found:
+                    return [self._thing(kind, resource_id) for resource_id in found]
             except SnapbackError as error:
                 log.warning("looking for %s in %s: %s", token, self.place, error)
             self._patience.sleep(pause_s)

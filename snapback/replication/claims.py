@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from snapback.core.leases.lease import expiry
+from snapback.core.leases.lease import CLAIMS, expiry
 from snapback.core.log_context import about, of_item
 from snapback.core.model import tags as our_tags
 from snapback.core.model.outcome import Outcome
@@ -51,7 +51,7 @@ class Claim:
 
 def name_of(step: Step) -> str:
     """Answer the name of the key pair that claims a step's replica."""
-    return f"snapback-claim-{step.record.digest}"
+    return f"{CLAIMS}{step.record.digest}"
 
 
 def life_of(step: Step, speed: float) -> timedelta:
@@ -103,7 +103,7 @@ def _win(run: Run, step: Step) -> Claim:
         our_tags.PURPOSE: CLAIM,
         our_tags.RUN: run.run_id,
         our_tags.SOURCE: step.source.snapshot_id,
-        our_tags.CLAIM: secrets.token_hex(8),
+        our_tags.LENT: secrets.token_hex(8),
         **({our_tags.BASE: step.base.snapshot_id} if step.base else {}),
     }
     for _ in range(MOST_TRIES):
@@ -111,14 +111,14 @@ def _win(run: Run, step: Step) -> Claim:
         if made := create_key_pair(conn, name, {**tags, **until}):
             return Claim(step, made, life)
         for other in key_pairs(conn, place, {"key-name": name}):
-            if other.tags.get(our_tags.CLAIM) == tags[our_tags.CLAIM]:
-                return Claim(step, other.key_pair_id, life)  # the answer to its making was lost
+            if other.tags.get(our_tags.LENT) == tags[our_tags.LENT]:
+                return Claim(step, other.resource_id, life)  # the answer to its making was lost
             if not other.has_expired(run.now(place)):
                 raise BeingReplicated(
                     f"by {other.run_id} until {other.expires_at:%H:%M:%S} UTC or longer"
                 )
             log.warning("taking over the claim %s of %s", name, other.run_id)
-            delete_key_pair(conn, other.key_pair_id)
+            delete_key_pair(conn, other.resource_id)
     raise BeingReplicated("by others, who come and go")
 
 

@@ -33,6 +33,7 @@ from snapback.ec2.restoring import (
     restored_before,
     run_instance,
     set_ending,
+    set_shutdown,
     wait_for_image,
 )
 from snapback.ec2.tags import create_tags
@@ -315,7 +316,10 @@ def image_of(run: Run, lends: Lender, plan: InstancePlan) -> Iterator[str]:
 
 
 def _finish(conn: Any, lends: Lender, plan: InstancePlan, instance: Instance) -> None:
-    """Give the volumes their tags, and make all of it stay."""
+    """Give the volumes their tags, and make all of it stay.
+
+    From :func:`set_shutdown` on EC2 tells that the instance is whole, which no tag can deny.
+    """
     missing = plan.volume_tags.keys() - instance.devices.keys()
     if missing:
         raise SnapbackError(
@@ -324,11 +328,13 @@ def _finish(conn: Any, lends: Lender, plan: InstancePlan, instance: Instance) ->
     for device, tags in plan.volume_tags.items():
         create_tags(conn, [instance.devices[device]], tags)
     staying = [one.device_name for one in plan.image.volumes if not one.ends_with_instance]
-    if staying:
-        set_ending(conn, instance.instance_id, staying, ends=False)
     try:
+        if staying:
+            set_ending(conn, instance.instance_id, staying, ends=False)
+        set_shutdown(conn, instance.instance_id, terminates=False)
         lends.keep([instance.instance_id, *instance.devices.values()])
     except SnapbackError:
+        set_shutdown(conn, instance.instance_id, terminates=True)
         if staying:
             set_ending(conn, instance.instance_id, staying, ends=True)
         raise

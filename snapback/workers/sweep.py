@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from snapback.core.leases.lease import Kind, Lent, Verdict, plan_sweep
+from snapback.core.leases.lease import Fate, Kind, Lent, Verdict, plan_sweep
 from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import EXPIRES
-from snapback.ec2.removal import lent_things, take_back
+from snapback.ec2.removal import lent_things, take_back, with_its_end
 from snapback.ec2.temporary import Lender
 from snapback.errors import Interrupted, SnapbackError
 from snapback.run import Run, fanout
@@ -42,16 +42,17 @@ def sweep(
 ) -> list[Outcome]:
     """Remove what has expired, or all that a run lent; answer what became of each thing.
 
-    Only what bears our tags, and is not in use, is touched. Instances go first, then volumes, key
-    pairs and security groups, since those are in use while these run.
+    Only what bears our tags, was created by us as far as EC2 tells, and is not in use, is touched.
+    Instances go first, then volumes, key pairs and security groups, since those are in use while
+    these run.
 
     :param region_name: may be contracted; ``None``: all regions in use.
     :param run_id: the run whose things go at once, expired or not.
     :param dry_run: answer what would go, and what is in use.
 
     Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
-    DescribeSecurityGroups, TerminateInstances, DeregisterImage, DetachVolume, DeleteVolume,
-    DeleteKeyPair, DeleteSecurityGroup.
+    DescribeSecurityGroups, DescribeInstanceAttribute, TerminateInstances, DeregisterImage,
+    DetachVolume, DeleteVolume, DeleteKeyPair, DeleteSecurityGroup.
     """
     return sweep_places(run, run.places(region_name), run_id=run_id, dry_run=dry_run)
 
@@ -64,25 +65,34 @@ def sweep_places(
     fanout.refuse_if_all_refused(results)
     verdicts = [verdict for result in results for verdict in result.value or ()]
     unread = [_unread(result) for result in results if result.error]
-    stay = [_outcome(v.thing, Word.NOT_OURS, v.reason) for v in verdicts if _is_foreign(v)]
-    go = [verdict for verdict in verdicts if verdict.goes]
+    stay = [*_told(verdicts, Fate.NOT_OURS), *_told(verdicts, Fate.STAYS)]
     if dry_run:
-        in_use = [
-            _outcome(v.thing, Word.IN_USE, v.reason)
-            for v in verdicts
-            if not v.goes and not _is_foreign(v) and run_id is None
-        ]
-        return [*(_outcome(v.thing, Word.WOULD, v.reason) for v in go), *in_use, *stay, *unread]
+        return [*_told(verdicts, Fate.GOES), *_told(verdicts, Fate.IN_USE), *stay, *unread]
+    go = [verdict for verdict in verdicts if verdict.reason.kind is Fate.GOES]
     return [*_take_all_back(run, go), *stay, *unread]
 
 
+_WORDS = {
+    Fate.GOES: Word.WOULD,
+    Fate.IN_USE: Word.IN_USE,
+    Fate.NOT_OURS: Word.NOT_OURS,
+    Fate.STAYS: Word.LEFT_BEHIND,
+}
+
+
+def _told(verdicts: Sequence[Verdict], fate: Fate) -> list[Outcome]:
+    """Return the outcomes of the things of one fate, which are not touched."""
+    return [
+        _outcome(verdict.thing, _WORDS[fate], str(verdict.reason))
+        for verdict in verdicts
+        if verdict.reason.kind is fate
+    ]
+
+
 def _plan(run: Run, place: Place, run_id: str | None) -> list[Verdict]:
-    things = lent_things(run.conn(place), place, {EXPIRES: "*"})
+    conn = run.conn(place)
+    things = [with_its_end(conn, thing) for thing in lent_things(conn, place, {EXPIRES: "*"})]
     return plan_sweep(things, run.now(place), run_id)
-
-
-def _is_foreign(verdict: Verdict) -> bool:
-    return not verdict.thing.run_id or verdict.thing.expires_at is None
 
 
 def _take_all_back(run: Run, verdicts: Sequence[Verdict]) -> list[Outcome]:
@@ -105,7 +115,7 @@ def _take_all_back(run: Run, verdicts: Sequence[Verdict]) -> list[Outcome]:
 def _swept(result: Result[Verdict, None]) -> Outcome:
     verdict = result.item
     if result.error is None:
-        return _outcome(verdict.thing, Word.DELETED, verdict.reason)
+        return _outcome(verdict.thing, Word.DELETED, str(verdict.reason))
     word = Word.NOT_DONE if isinstance(result.error, Interrupted) else Word.LEFT_BEHIND
     return _outcome(verdict.thing, word, str(result.error))
 

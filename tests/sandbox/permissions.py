@@ -17,6 +17,7 @@ from typing import Any
 from ec2_sandbox import Sandbox
 
 from snapback.core.doctor.permissions import EXTRAS_OF, needs_in
+from snapback.core.leases import lease
 from snapback.run import Run
 from tests.sandbox.conftest import Ended, World, instance
 from tests.sandbox.replicas import EAST, SOUTH, WEST, sets
@@ -258,30 +259,39 @@ def status(kit: Kit) -> None:
 
 
 def sweep(kit: Kit) -> None:
-    yesterday = (kit.sandbox.now() - timedelta(days=1)).isoformat()
-    pairs = {"snapback:run": "run-x", "snapback:expires": yesterday, "snapback:purpose": "x"}
-
-    def tagged(kind: str) -> dict[str, Any]:
-        tags = [{"Key": key, "Value": value} for key, value in pairs.items()]
+    def tagged(kind: str, *, days: int = -1) -> dict[str, Any]:
+        until = kit.sandbox.now() + timedelta(days=days)
+        marks = lease.marks("run-x", "a test", "token", until)
+        tags = [{"Key": key, "Value": value} for key, value in marks.items()]
         return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags}]}
 
-    ids = kit.load(instance("web", 8))
     ec2 = kit.world.ec2()
     image = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
-    ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **tagged("instance"))
-    zone = ec2.describe_instances(InstanceIds=[ids["web"]["instance_id"]])
-    place = zone["Reservations"][0]["Instances"][0]["Placement"]["AvailabilityZone"]
-    volume = ec2.create_volume(AvailabilityZone=place, Size=1, **tagged("volume"))["VolumeId"]
-    ec2.attach_volume(VolumeId=volume, InstanceId=ids["web"]["instance_id"], Device="/dev/sdp")
-    ec2.create_key_pair(KeyName="claim", **tagged("key-pair"))
-    ec2.create_security_group(GroupName="x", Description="x", **tagged("security-group"))
+    for token, days in (
+        (f"{lease.RESTORES}1", -1),
+        (f"{lease.HELPERS}1", -1),
+        (f"{lease.HELPERS}2", 1),
+    ):
+        (helper,) = ec2.run_instances(
+            ImageId=image, MinCount=1, MaxCount=1, ClientToken=token,
+            InstanceInitiatedShutdownBehavior="terminate", **tagged("instance", days=days),
+        )["Instances"]  # fmt: skip
+    zone = helper["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1, **tagged("volume"))["VolumeId"]
+    ec2.attach_volume(VolumeId=volume, InstanceId=helper["InstanceId"], Device="/dev/sdp")
+    ec2.create_key_pair(KeyName=f"{lease.CLAIMS}1", **tagged("key-pair"))
+    group = {"GroupName": f"{lease.HELPERS}1", "Description": "x"}
+    ec2.create_security_group(**group, **tagged("security-group"))
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     root = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
     mapped = {"RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [root]}
-    ec2.register_image(Name="some", **mapped, **tagged("image"))
+    ec2.register_image(Name=f"{lease.RESTORES}1", **mapped, **tagged("image"))
     with kit.way():
-        kit.fab("--dry-run")
-        kit.fab()
+        would = kit.fab("--dry-run", "--json").document["items"]
+        done = kit.fab("--json").document["items"]
+    assert [item["outcome"] for item in done] == ["deleted"] * 6
+    assert [item["outcome"] for item in would] == ["would do"] * 6 + ["in use"]
+    assert [item["subject"] for item in would[:6]] == [item["subject"] for item in done]
 
 
 def tag_volumes(kit: Kit) -> None:
@@ -309,7 +319,7 @@ def replicate(kit: Kit) -> None:
 
 def _backed_up(kit: Kit) -> dict[str, Any]:
     """Leave the snapshots of an instance with two volumes, completed; answer its ids."""
-    ids = kit.load(instance("web", 8, 20))["web"]
+    ids = kit.load(instance("web", 8, 20, key_name="ops"))["web"]
     kit.run_fab("backup_instances_by_tag")
     kit.sandbox.complete_all()
     found: dict[str, Any] = ids

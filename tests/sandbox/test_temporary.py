@@ -12,6 +12,7 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from snapback.core.leases.cloud_config import cloud_config
+from snapback.core.leases.lease import CLAIMS
 from snapback.core.model import Place
 from snapback.core.model import tags as our_tags
 from snapback.ec2 import launching
@@ -289,13 +290,14 @@ def left(run: Run, lend: Callable[..., None], sandbox: Sandbox) -> Run:
     sandbox.clear_faults()
     conn = run.conn(HERE)
     conn.create_key_pair(
-        KeyName="claim",
+        KeyName=f"{CLAIMS}0123456789abcdef",
         TagSpecifications=[
             {
                 "ResourceType": "key-pair",
                 "Tags": [
                     {"Key": our_tags.RUN, "Value": run.run_id},
                     {"Key": our_tags.PURPOSE, "Value": "claim"},
+                    {"Key": our_tags.LENT, "Value": "0123456789abcdef"},
                     {
                         "Key": our_tags.EXPIRES,
                         "Value": (sandbox.now() - timedelta(seconds=2)).isoformat(),

@@ -1,4 +1,4 @@
-"""The calls about instances: RunInstances, TerminateInstances, DescribeInstances."""
+"""The calls about instances: launching, changing, ending and describing them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def groups_of(instance: Any) -> list[Any]:
 
 
 class InstanceCalls(ResponsePart):
-    """Of the response: RunInstances and DescribeInstances."""
+    """Of the response: what launches, changes, ends and shows instances."""
 
     def run_instances(self) -> Any:
         """Launches instances; a ClientToken launches them once only. Source: RunInstances."""
@@ -130,6 +130,22 @@ class InstanceCalls(ResponsePart):
                 "InvalidAMIID.Unavailable", f"The image ID '{image_id}' is {image.state}"
             )
         return image
+
+    def modify_instance_attribute(self) -> Any:
+        """Changes what a shutdown from inside does; the rest is moto's.
+
+        Moto takes the security groups away instead. Source: ModifyInstanceAttribute.
+        """
+        instance = self.ec2_backend.get_instance(self._needed("InstanceId"))
+        self.error_on_dryrun()
+        asked = self.params.get("InstanceInitiatedShutdownBehavior")
+        if asked is None:
+            return super().modify_instance_attribute()
+        behavior = asked.get("Value")
+        if behavior not in ("stop", "terminate"):
+            raise invalid(f"Value ({behavior}) for parameter instanceInitiatedShutdownBehavior")
+        instance.instance_initiated_shutdown_behavior = behavior
+        return Answer({})
 
     def stop_instances(self) -> Answer:
         """Stops instances. Source: StopInstances."""

@@ -124,6 +124,7 @@ class Builder:
         for number, name in enumerate(names_of(spec)):
             zone = spec.zone or zones[number % len(zones)]
             laid = Laid(region, name, spec, self._instance(backend, region, name, spec, zone))
+            laid.instance.key_name = spec.key_name
             self.laid[region, name] = laid
             for volume in _with_root(spec):
                 laid.volumes[volume.device] = self._volume(backend, laid, volume, zone)

@@ -60,7 +60,7 @@ class Temporary:
             f"{self.thing.purpose or 'something'} of {self.thing.run_id or 'an unknown run'}{old}"
         )
         if self.has_expired:
-            return f"{what}, has expired: fab sweep removes it"
+            return f"{what}, has expired: run fab sweep"
         return f"{what}, in use"
 
 
@@ -298,7 +298,7 @@ def _temporary(seen: Seen) -> list[Temporary]:
     others = [
         (thing, thing.run_began_at)
         for thing in seen.lent
-        if thing.kind is not Kind.KEY_PAIR or thing.has_expired(seen.now)
+        if not thing.is_ending and (thing.kind is not Kind.KEY_PAIR or thing.has_expired(seen.now))
     ]
     return [Temporary(thing=t, since=since, now=seen.now) for t, since in (*bodies, *others)]
 

@@ -32,7 +32,6 @@ UNCONDITIONED = {
     "django_fabfile": {"ec2:DeleteSnapshot"},  # which carry no tag that only we write
     "own_instances": {"ec2:AttachVolume", "ec2:DetachVolume", "ec2:ModifyInstanceAttribute"},
     "restore_volume": {"ec2:AttachVolume", "ec2:DetachVolume"},  # of ours, to any instance
-    "sweep": {"ec2:DetachVolume"},  # of our volumes, from any instance
 }
 DESTRUCTIVE = ("Attach", "Authorize", "Delete", "Deregister", "Detach", "Modify", "Terminate")
 each_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)

@@ -157,7 +157,7 @@ def test_what_a_run_left_is_told_with_its_age() -> None:
         created_at=at("2026-11-24T07:00"),
     )
     rows = status_report(status_of(seen(volumes=[left]))).outcomes
-    assert rows[0].explanation == "destination of run-1, 5 h old, has expired: fab sweep removes it"
+    assert rows[0].explanation == "destination of run-1, 5 h old, has expired: run fab sweep"
     assert rows[0].word is Word.WARNING
     used = replace(left, tags=marks("run-1", "destination", "token", at("2026-11-24T13:00")))
     rows = status_report(status_of(seen(volumes=[used]))).outcomes
@@ -176,7 +176,7 @@ def test_what_else_a_run_left_is_as_old_as_the_run() -> None:
     rows = status_report(status_of(seen(lent=[group, *claims]))).outcomes
     assert [row.subject for row in rows] == ["sg-1", "left"]
     assert rows[0].explanation == (
-        "SSH of helpers of run-20261124T020000-0123ab, 10 h old, has expired: fab sweep removes it"
+        "SSH of helpers of run-20261124T020000-0123ab, 10 h old, has expired: run fab sweep"
     )
     assert replace(group, tags={}).run_began_at is None
 
