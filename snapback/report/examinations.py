@@ -46,7 +46,7 @@ def _statements(statements: Sequence[dict[str, object]]) -> list[str]:
     if not statements:
         return []
     told = [json.dumps(statement, indent=2) for statement in statements]
-    return ["to be added to the policy:", ",\n".join(told)]
+    return ["to be added to the policy:", *",\n".join(told).split("\n")]
 
 
 def _count(lines: Sequence[Line]) -> str:

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -118,7 +119,7 @@ class Bell:
         if self.configuration:
             common[config.VARIABLE] = self.configuration
         stdin = redact(json.dumps(document())).encode() + b"\n" if document else b""
-        told = {key: redact(text).replace("\0", "") for key, text in {**common, **facts}.items()}
+        told = {key: _encoded(redact(text)) for key, text in {**common, **facts}.items()}
         try:
             problem = run_command(command, {**os.environ, **told}, stdin, self.timeout_s)
         except OSError as error:
@@ -152,8 +153,17 @@ class Bell:
             log.debug("%s: done", name)
 
 
+def _encoded(text: str) -> bytes:
+    """Return a text for an environment, with escapes for what the system's charset lacks."""
+    text = text.replace("\0", "")
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode(sys.getfilesystemencoding(), "backslashreplace")
+
+
 def run_command(
-    command: str, environment: Mapping[str, str], stdin: bytes, timeout_s: float
+    command: str, environment: Mapping[str, str | bytes], stdin: bytes, timeout_s: float
 ) -> str:
     """Run a command line by sh; answer what went wrong, or nothing.
 
