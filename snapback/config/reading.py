@@ -14,6 +14,7 @@ from snapback.config.fields import Strict
 from snapback.config.finding import Choice, Source
 from snapback.config.notifications import Hooks, Logging
 from snapback.config.settings import Settings
+from snapback.core.text import printable
 from snapback.errors import ConfigError
 
 QUIET_VARIABLE = "SNAPBACK_QUIET"
@@ -135,7 +136,8 @@ def _in_words(error: ValidationError, path: Path | None) -> str:
     """Answer every problem, each with its path, a line each."""
     where = path or f"${QUIET_VARIABLE}"
     return "\n".join(
-        f"{where}: {_key_path(problem['loc'])}: {_problem(problem)}" for problem in error.errors()
+        printable(f"{where}: {_key_path(problem['loc'])}: {_problem(problem)}")
+        for problem in error.errors()
     )
 
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Answer a text without what would move the cursor, or begin a line: it is on one line."""
+    """Return a text on one line, with escapes for whatever moves a cursor or reorders letters."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -20,7 +20,7 @@ def write_whole(name: str, text: str) -> Path:
     try:
         number, made = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
+            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

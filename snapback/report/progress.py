@@ -38,7 +38,7 @@ class _Words(Progress):
 
     def plan(self, lines: Sequence[str]) -> None:
         for text in lines:
-            self._say(printable(text))
+            self._say(text)
 
     def alarm(self, text: str) -> None:
         self._alarm(text)
@@ -74,7 +74,7 @@ class Lines(_Words):
             if now < spacing.due:
                 return
             spacing.due = now + max(FIRST_LINE_S, SPACING * (now - spacing.began))
-        self._say(printable(f"{what}: {state}"))
+        self._say(f"{what}: {state}")
 
     def moved(self, what: str) -> None:
         with self._lock:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TextIO
 
 from snapback.core.model.outcome import Outcome
 from snapback.core.text import printable
@@ -31,44 +30,44 @@ class Screen:
         self._as_json = as_json
         self._terminal = sys.stdout.isatty() and not self._silent
         bars = self._terminal and not plain
-        self.progress: Progress = (Bars if bars else Lines)(self.line, self._alarm)
+        self.progress: Progress = (Bars if bars else Lines)(self.line, self.problem)
 
     def line(self, text: str) -> None:
-        """Say something that is no problem."""
+        """Say something that is no problem, in one line."""
         if not self._silent:
-            _write(sys.stdout, text)
+            _write(sys.stdout, [printable(text)])
 
     def result(self, text: str) -> None:
         """Say what was asked for, where quiet would silence it; JSON has it in its document."""
         if self._silent and not self._as_json:
-            _write(sys.stdout, text)
-
-    def _alarm(self, text: str) -> None:
-        _write(sys.stderr, printable(text))
+            _write(sys.stdout, [printable(text)])
 
     def problem(self, text: str) -> None:
-        """Say what went wrong."""
-        for one_line in text.split("\n"):
-            _write(sys.stderr, printable(one_line))
+        """Say what went wrong, in one line."""
+        _write(sys.stderr, [printable(text)])
 
     def report(self, report: Report) -> None:
         """Show a task's report: its table, its summary, and each problem in a line."""
         self.close()
-        if report.outcomes and report.columns and not self._silent:
-            if self._terminal:
-                _rich_table(report.shown, report.outcomes)
-            else:
-                _plain_table(report.shown, report.outcomes)
-        for text in report.summary:
-            self.line(text)
-        for outcome in report.outcomes:
-            if outcome.exit_code:
-                self.problem(one_line(outcome))
+        try:
+            self._table(report)
+        finally:
+            for text in report.summary:
+                self.line(text)
+            for outcome in report.outcomes:
+                if outcome.exit_code:
+                    self.problem(one_line(outcome))
+
+    def _table(self, report: Report) -> None:
+        if self._silent or not (report.outcomes and report.columns):
+            return
+        show = _rich_table if self._terminal else _plain_table
+        show(report.shown, report.outcomes)
 
     def document(self, make: Callable[[], dict[str, Any]]) -> None:
         """Print the JSON document, on one line, where it was asked for."""
         if self._as_json:
-            _write(sys.stdout, json.dumps(make()))
+            _write(sys.stdout, [json.dumps(make())])
 
     def close(self) -> None:
         """End the progress bars, if there are any."""
@@ -77,29 +76,26 @@ class Screen:
 
 
 def one_line(outcome: Outcome) -> str:
-    """Answer what became of an item as a sentence of its own."""
+    """Return what became of an item as a sentence of its own, on one line."""
     place = str(outcome.place)
     where = f" in {place}" if place not in ("", outcome.subject) else ""
-    return f"{outcome.subject}{where}: {in_words(outcome)}"
+    return printable(f"{outcome.subject}{where}: {in_words(outcome)}")
 
 
-def _write(stream: Any, text: str) -> None:
-    _write_all(stream, [text])
-
-
-def _write_all(stream: Any, lines: Iterable[str]) -> None:
-    """Write lines; that their reader has gone (``| head``) is no failure of the task."""
-    try:
-        for line in lines:
-            stream.write(line + "\n")
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _write(stream: TextIO, lines: Iterable[str]) -> None:
+    stream.writelines(line + "\n" for line in lines)
+    stream.flush()
 
 
 def _rows(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> Iterator[list[str]]:
     for outcome in outcomes:
-        yield [printable(column.cell(outcome)) for column in columns]
+        yield [_as_written(printable(column.cell(outcome))) for column in columns]
+
+
+def _as_written(text: str) -> str:
+    """Return a text with escapes for what stdout's charset lacks: so long will it be there."""
+    charset = sys.stdout.encoding or "utf-8"
+    return text.encode(charset, "backslashreplace").decode(charset)
 
 
 def _plain_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:
@@ -110,7 +106,7 @@ def _plain_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None
         widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
     widths[-1] = 0
     rows = chain([titles], _rows(columns, outcomes))
-    _write_all(sys.stdout, ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
+    _write(sys.stdout, ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows))
 
 
 def _rich_table(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> None:

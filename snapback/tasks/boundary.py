@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fabric import Connection  # noqa: TID251 (to know it where -H was given, not to connect)
 
 from snapback.errors import UsageError
+from snapback.report.streams import make_safe
 from snapback.tasks.context import find_source
 from snapback.tasks.executor import NO_DRY_RUN, TaskEnded
 
@@ -72,6 +72,7 @@ def perform(
     """
     from snapback.tasks.performance import Performance
 
+    make_safe()
     stop = threading.Event()
     dry = dry_run or bool(context.config.run.dry)
 
@@ -124,18 +125,13 @@ def _stopped_by_signals(stop: threading.Event, performance: Performance) -> Iter
     def on_signal(*_: Any) -> None:
         if stop.is_set():
             performance.say_at_once("abandoned: what was in flight may have been done or not")
-            sys.stderr.flush()
             os._exit(ABANDONED)
         stop.set()
         performance.screen.problem(
             "stopping: what is in flight is finished first; once more to abandon it"
         )
 
-    terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream.isatty()]
-
     def on_hangup(*_: Any) -> None:
-        for number in terminals:  # which would fail whoever wrote to them
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
         if not stop.is_set():
             on_signal()
 

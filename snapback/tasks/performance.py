@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from snapback import config
 from snapback.config import Choice, Loaded, Source
 from snapback.core.log_context import about
 from snapback.core.model.outcome import Outcome
 from snapback.core.secrets import redact
+from snapback.core.text import printable
 from snapback.errors import ConfigError, SnapbackError, UsageError
 from snapback.report.report import Report, document, in_words
 from snapback.report.screen import Screen, one_line
+from snapback.report.streams import take_losses
 from snapback.run import Run, hooks, logs, use
 from snapback.tasks.executor import UNKNOWN
 from snapback.words import Word
@@ -32,16 +35,18 @@ _LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK:
 
 @dataclass
 class _Ending:
-    """How a task has ended.
+    """How a task has ended; until it has, as one that was broken off.
 
-    :ivar said: why it failed or was refused as a whole; or empty.
+    :ivar said: why it failed or was refused as a whole, a reason a line; or empty.
     :ivar ends_chain: whether the tasks behind it must not run.
+    :ivar lost: the streams that could not take all that the task said.
     """
 
     report: Report | None = None
-    code: int = 0
+    code: int = 1
     said: str = ""
     ends_chain: bool = False
+    lost: set[str] = field(default_factory=set)
 
 
 @dataclass(kw_only=True)
@@ -117,16 +122,20 @@ class Performance:
             ", a dry run" if self.dry_run else "",
         )
         self._warn_of_doubts(run)
-        if bell and not refusal:
-            bell.started()
-        ending = self._refused(refusal) if refusal else self._do(run)
-        said = self._finish(run, ending)
-        log.info("ended with %d after %.1f s", ending.code, time.monotonic() - began)
-        if bell:
-            bell.ended(said)
-        if self.stop.is_set():
-            return ending.code or 1, True
-        return ending.code, ending.ends_chain
+        ending = _Ending()
+        try:
+            if refusal:
+                self._refuse(ending, refusal)
+            else:
+                if bell:
+                    self._ring(bell.started)
+                self._do(run, ending)
+            self._conclude(run, ending)
+        finally:
+            log.info("ended with %d after %.1f s", ending.code, time.monotonic() - began)
+            if bell:
+                self._ring(lambda: bell.ended(self._told(run, ending)))
+        return ending.code, ending.ends_chain or self.stop.is_set()
 
     def _warn_of_doubts(self, run: Run) -> None:
         """Warn of a configuration that others may have written; a chain is told once."""
@@ -153,52 +162,96 @@ class Performance:
             configuration=run.loaded.source.name,
         )
 
-    def _do(self, run: Run) -> _Ending:
+    def _do(self, run: Run, ending: _Ending) -> None:
+        """Do the task's work, and show its report."""
         try:
             address = self.executor or run.settings.executor if self.hands_out else None
             with use(run), _handed(run, address):
                 report = self.body(run, self.screen, self.dry_run)
-                self.screen.report(report)
+            ending.report, ending.code = report, report.exit_code
+            for outcome in report.outcomes:
+                _log(outcome)
+            self.screen.report(report)
         except SnapbackError as error:
-            return self._refused(error)
-        except Exception as error:
+            self._refuse(ending, error)
+        except (Exception, SystemExit) as error:
             log.exception("unexpected", extra={"shown": True})
-            said = f"unexpected {type(error).__name__}: {error} (a defect: please report it)"
-            return _Ending(code=1, said=said)
+            self._fail(ending, _unexpected(error))
         finally:
             self.screen.close()
-        for outcome in report.outcomes:
-            _log(outcome)
-        return _Ending(report, report.exit_code)
 
-    @staticmethod
-    def _refused(error: SnapbackError) -> _Ending:
-        ends = isinstance(error, UsageError | ConfigError)
-        return _Ending(code=error.exit_code, said=str(error), ends_chain=ends)
+    def _refuse(self, ending: _Ending, error: SnapbackError) -> None:
+        ending.code = error.exit_code
+        ending.ends_chain = isinstance(error, UsageError | ConfigError)
+        said = str(error)
+        self._fail(ending, said if isinstance(error, ConfigError) else printable(said))
 
-    def _finish(self, run: Run, ending: _Ending) -> hooks.Ended:
-        """Say what is left to say; answer what hooks are told."""
-        ending.said = redact(ending.said)
+    def _fail(self, ending: _Ending, said: str) -> None:
+        """Make the task one that failed as a whole, and say why; to a monitor in Nagios's form.
+
+        :param said: a reason a line.
+        """
+        said = redact(said)
+        ending.said = f"{ending.said}\n{said}".lstrip()
+        log.error("%s", said, extra={"shown": True})
+        if self.for_monitor:
+            ending.code, ending.ends_chain = UNKNOWN, False
+            line = said.replace("\n", "; ").replace("|", "/")
+            self.screen.line(f"SNAPBACK UNKNOWN - {line}")
+            return
+        ending.code = ending.code or 1
+        for line in f"{self.task}: {said}".split("\n"):
+            self.screen.problem(line)
+
+    def _conclude(self, run: Run, ending: _Ending) -> None:
+        """Print the document, and settle the exit code."""
         if self.stop.is_set():
             ending.code = ending.code or 1
-        if ending.said:
-            log.error("%s", ending.said, extra={"shown": True})
-        if ending.said and self.for_monitor:
-            ending.code, ending.ends_chain = UNKNOWN, False
-            line = "; ".join(ending.said.splitlines()).replace("|", "/")
-            self.screen.line(f"SNAPBACK UNKNOWN - {line}")
-        elif ending.said:
-            self.screen.problem(f"{self.task}: {ending.said}")
+        self._fail_for_losses(ending)
+        try:
+            self.screen.document(partial(self._document, run, ending))
+        except Exception as error:
+            log.exception("unexpected", extra={"shown": True})
+            self._fail(ending, _unexpected(error))
+        self._fail_for_losses(ending)
+
+    def _fail_for_losses(self, ending: _Ending) -> None:
+        """Make the task one that failed where a stream could not take all that it said.
+
+        Of a monitor's task the line on stdout is all there is, so its loss counts also where nobody
+        wanted it, and nothing else does.
+        """
+        while losses := [
+            loss
+            for loss in take_losses()
+            if loss.stream not in ending.lost
+            and (loss.stream == "stdout" if self.for_monitor else loss.wanted)
+        ]:
+            for stream, reason, _ in losses:
+                ending.lost.add(stream)
+                self._fail(ending, f"{stream} can't be written ({reason}): output was lost")
+
+    def _document(self, run: Run, ending: _Ending) -> dict[str, Any]:
+        return document(self.task, run, self.dry_run, ending.report, ending.code, ending.said)
+
+    def _ring(self, ring: Callable[[], None]) -> None:
+        """Tell the hooks; a defect in that is a warning, as a hook that fails."""
+        try:
+            ring()
+        except Exception as error:
+            log.exception("unexpected", extra={"shown": True})
+            self._warn(f"hooks: {_unexpected(error)}")
+
+    def _told(self, run: Run, ending: _Ending) -> hooks.Ended:
+        """Return what hooks are told."""
         report = ending.report
-        whole = partial(document, self.task, run, self.dry_run, report, ending.code, ending.said)
-        self.screen.document(whole)
         outcomes = report.outcomes if report else ()
         return hooks.Ended(
             exit_code=ending.code,
             error=ending.said,
             problems=[one_line(outcome) for outcome in outcomes if outcome.exit_code],
-            summary=report.summary if report else (),
-            document=whole,
+            summary=[printable(line) for line in report.summary] if report else (),
+            document=partial(self._document, run, ending),
         )
 
     def _warn(self, text: str) -> None:
@@ -230,6 +283,11 @@ def _check_tasks(loaded: Loaded) -> None:
     for name in loaded.settings.hooks.tasks:
         if name not in ns.tasks:
             raise ConfigError(f"{loaded.path}: hooks.tasks.{name}: there is no such task")
+
+
+def _unexpected(error: BaseException) -> str:
+    """Return a defect in words, on one line."""
+    return printable(f"unexpected {type(error).__name__}: {error} (a defect: please report it)")
 
 
 def _log(outcome: Outcome) -> None:

@@ -10,6 +10,8 @@ from fabric.main import Fab
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 
+from snapback.core.text import printable
+from snapback.report.streams import make_safe, take_losses
 from snapback.tasks.context import NAMED
 from snapback.tasks.executor import UNKNOWN, ChainExecutor
 from snapback.tasks.status import check
@@ -37,6 +39,18 @@ class _Program(Fab):  # type: ignore[misc]
     Of `check` it says in Nagios's way what the parser refuses; ``fab`` can't be taught that.
     """
 
+    def run(self, *arguments: Any, **options: Any) -> None:
+        """Run the tasks; fail where all went well, and something could not be written."""
+        make_safe()
+        try:
+            super().run(*arguments, **options)
+        except SystemExit as ended:
+            if ended.code:
+                raise
+        for loss in take_losses():
+            if loss.wanted:
+                sys.exit(f"{self.binary}: {loss.stream} can't be written ({loss.reason})")
+
     def core_args(self) -> list[Any]:
         """Return Fabric's options, with our words for those that mean something else here."""
         arguments: list[Any] = super().core_args()
@@ -52,7 +66,8 @@ class _Program(Fab):  # type: ignore[misc]
         except ParseError as error:
             if not (error.context and error.context.name == check.name):
                 raise
-            sys.stdout.write(f"SNAPBACK UNKNOWN - {error}\n".replace("|", "/"))
+            said = printable(str(error)).replace("|", "/")
+            sys.stdout.write(f"SNAPBACK UNKNOWN - {said}\n")
             raise Exit(code=UNKNOWN) from error
         if before not in (None, self.args.config.value):
             raise Exit("--config is given twice: one file holds for the whole chain", code=2)
