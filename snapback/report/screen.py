@@ -76,10 +76,10 @@ class Screen:
 
 
 def one_line(outcome: Outcome) -> str:
-    """Return what became of an item as a sentence of its own, on one line."""
+    """Return what became of an item as a sentence of its own."""
     place = str(outcome.place)
     where = f" in {place}" if place not in ("", outcome.subject) else ""
-    return printable(f"{outcome.subject}{where}: {in_words(outcome)}")
+    return f"{outcome.subject}{where}: {in_words(outcome)}"
 
 
 def _write(stream: TextIO, lines: Iterable[str]) -> None:

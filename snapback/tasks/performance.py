@@ -37,14 +37,14 @@ _LEVELS = {Word.CRITICAL: logging.ERROR, Word.WARNING: logging.WARNING, Word.OK:
 class _Ending:
     """How a task has ended; until it has, as one that was broken off.
 
-    :ivar said: why it failed or was refused as a whole, a reason a line; or empty.
+    :ivar reasons: why it failed or was refused as a whole, a line each, without secrets.
     :ivar ends_chain: whether the tasks behind it must not run.
     :ivar lost: the streams that could not take all that the task said.
     """
 
     report: Report | None = None
     code: int = 1
-    said: str = ""
+    reasons: list[str] = field(default_factory=list)
     ends_chain: bool = False
     lost: set[str] = field(default_factory=set)
 
@@ -183,24 +183,21 @@ class Performance:
     def _refuse(self, ending: _Ending, error: SnapbackError) -> None:
         ending.code = error.exit_code
         ending.ends_chain = isinstance(error, UsageError | ConfigError)
-        said = str(error)
-        self._fail(ending, said if isinstance(error, ConfigError) else printable(said))
+        said = str(error)  # that of a configuration has a line for each of its problems
+        self._fail(ending, *(said.split("\n") if isinstance(error, ConfigError) else [said]))
 
-    def _fail(self, ending: _Ending, said: str) -> None:
-        """Make the task one that failed as a whole, and say why; to a monitor in Nagios's form.
-
-        :param said: a reason a line.
-        """
-        said = redact(said)
-        ending.said = f"{ending.said}\n{said}".lstrip()
-        log.error("%s", said, extra={"shown": True})
+    def _fail(self, ending: _Ending, *reasons: str) -> None:
+        """Make the task one that failed as a whole, and say why; to a monitor in Nagios's form."""
+        told = [printable(redact(reason)) for reason in reasons]
+        ending.reasons += told
+        log.error("%s", "; ".join(told), extra={"shown": True})
         if self.for_monitor:
             ending.code, ending.ends_chain = UNKNOWN, False
-            line = said.replace("\n", "; ").replace("|", "/")
-            self.screen.line(f"SNAPBACK UNKNOWN - {line}")
+            self.screen.line(f"SNAPBACK UNKNOWN - {'; '.join(told)}".replace("|", "/"))
             return
         ending.code = ending.code or 1
-        for line in f"{self.task}: {said}".split("\n"):
+        self.screen.problem(f"{self.task}: {told[0]}")
+        for line in told[1:]:
             self.screen.problem(line)
 
     def _conclude(self, run: Run, ending: _Ending) -> None:
@@ -232,7 +229,9 @@ class Performance:
                 self._fail(ending, f"{stream} can't be written ({reason}): output was lost")
 
     def _document(self, run: Run, ending: _Ending) -> dict[str, Any]:
-        return document(self.task, run, self.dry_run, ending.report, ending.code, ending.said)
+        return document(
+            self.task, run, self.dry_run, ending.report, ending.code, "\n".join(ending.reasons)
+        )
 
     def _ring(self, ring: Callable[[], None]) -> None:
         """Tell the hooks; a defect in that is a warning, as a hook that fails."""
@@ -248,9 +247,9 @@ class Performance:
         outcomes = report.outcomes if report else ()
         return hooks.Ended(
             exit_code=ending.code,
-            error=ending.said,
+            error="; ".join(ending.reasons),
             problems=[one_line(outcome) for outcome in outcomes if outcome.exit_code],
-            summary=[printable(line) for line in report.summary] if report else (),
+            summary=report.summary if report else (),
             document=partial(self._document, run, ending),
         )
 
@@ -286,8 +285,8 @@ def _check_tasks(loaded: Loaded) -> None:
 
 
 def _unexpected(error: BaseException) -> str:
-    """Return a defect in words, on one line."""
-    return printable(f"unexpected {type(error).__name__}: {error} (a defect: please report it)")
+    """Return a defect in words."""
+    return f"unexpected {type(error).__name__}: {error} (a defect: please report it)"
 
 
 def _log(outcome: Outcome) -> None:
