@@ -16,7 +16,9 @@ BASE: Mapping[str, str] = {
     "flock": "util-linux",
     "lsblk": "util-linux",
     "mount": "mount",
+    "pivot_root": "util-linux",
     "sudo": "sudo",
+    "unshare": "util-linux",
 }
 TABLE: Mapping[str, str] = {"sfdisk": "fdisk", "partx": "util-linux"}
 RSYNC = (3, 2, 4)
