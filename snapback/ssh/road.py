@@ -126,13 +126,20 @@ def open_road(
     :param dead_after_s: of silence, a transfer is given up.
     :raises HostError: one of the two can't be prepared.
     """
-    user, uid = destination.run(["sh", "-c", "id -un; id -u"]).stdout.split()
+    user, is_root = _user_of(destination)
     folder = f"/run/snapback-{secrets.token_hex(8)}"
-    is_root = uid == "0"
     with _folder(source, folder), _no_key_left(destination, f"{folder[5:]}-[0-9]*", is_root):
         known = destination.host_key.line(NAME) + "\n"
         source.sudo(_put(f"{folder}/known_hosts"), stdin=known.encode())
         yield Road(source, destination, address, port, user, folder, is_root, dead_after_s)
+
+
+def _user_of(host: Host) -> tuple[str, bool]:
+    """Return the user that a host lets in, and whether that is root."""
+    said = host.run(["sh", "-c", "id -un; id -u"]).stdout.split()
+    if len(said) != 2 or said[0].startswith("-"):
+        raise host.error(f"id prints {said!r:.100}", "see what 'id -un; id -u' prints there")
+    return said[0], said[1] == "0"
 
 
 def _folder(source: Host, folder: str) -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ Source: rsync(1).
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,8 @@ _END_S = 60.0
 _BROKEN_OFF_S = 15.0
 _TAIL = 600
 _DIFFERENCES = 5
+_STATUS = re.compile(r"STATUS ([0-9]{1,3})")
+_MOST_LINES = 100_000
 _MEANINGS = {
     10: "the connection to the other side broke",
     11: "files can't be written",
@@ -139,6 +142,7 @@ def move_blocks(
     return Cost(size, read_stats(lines).bytes_crossed, time.monotonic() - began)
 
 
+_HASHED = re.compile(r"([0-9a-f]{128}) +-")
 _HASH = 'head -c "$1" -- "$2" | b2sum'
 
 
@@ -154,14 +158,15 @@ def _hash_of(host: Host, process: Process, step: str, tell: Tell) -> str:
 
     :raises NotMoved: the device can't be read.
     """
-    lines, status = _follow(process, step, tell)
-    if status or not lines or process.stderr:
+    lines, status = _follow(host, process, step, tell)
+    found = _HASHED.fullmatch(lines[0]) if lines else None
+    if status or not found or process.stderr:
         raise host.error(
             f"the hash of a device can't be told ({_end_of(process.stderr) or status})",
             "see what its kernel says of the disk",
             NotMoved,
         )
-    return lines[0].split()[0]
+    return found[1]
 
 
 def _run(
@@ -179,7 +184,7 @@ def _run(
         road.lane(_receive_command(destination, ends.receive)) as ssh,
         _started(road.source, [*send, "-e", shlex.join(ssh), source, f"{NAME}:/to"]) as process,
     ):
-        lines, status = _follow(process, step, tell)
+        lines, status = _follow(road.source, process, step, tell)
         said = _end_of(process.stderr)
     if status:
         meaning = _MEANINGS.get(status, "it failed")
@@ -220,8 +225,11 @@ def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
             process.close()
 
 
-def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
-    """Tell of its progress to its end; answer what else it printed, and its status."""
+def _follow(host: Host, process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
+    """Tell of a program's progress to its end; return what else it printed, and its status.
+
+    :raises NotMoved: it prints far more than rsync does.
+    """
     lines: list[str] = []
     last = Progress(step=step)
     while True:
@@ -230,14 +238,21 @@ def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
             line = process.read_line(_BEAT_S)
         except HostTimeout:
             continue
-        if line is None or line.startswith("STATUS "):
+        ended = _STATUS.fullmatch(line) if line is not None else None
+        if line is None or ended:
             process.output(_END_S)  # until stderr is whole; says so if the connection is lost
-            return lines, int(line.split()[1]) if line else -1
+            return lines, int(ended[1]) if ended else -1
         log.debug("%s: %s", step, line)
         if state := read_progress(line, step):
             last = state
         elif line:
             lines.append(line)
+        if len(lines) > _MOST_LINES:
+            raise host.error(
+                f"more than {_MOST_LINES} lines are printed there",
+                "see what the program prints by hand",
+                NotMoved,
+            )
 
 
 def _end_of(text: str) -> str:
