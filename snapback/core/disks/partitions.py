@@ -28,7 +28,7 @@ _HEADERS = {
     "sector-size": _DIGITS,
 }
 _LEFT_OUT = frozenset({"device", "last-lba"})
-_LINE = re.compile(r"\S*?([0-9]{1,3}) : (.*)")
+_LINE = re.compile(r"\S*(?<![0-9])([0-9]{1,3}) : (.*)")
 _FIELD = re.compile(
     rf"""(start|size)=\ *({_DIGITS})
     |(type|uuid)=\ *({_ID})
