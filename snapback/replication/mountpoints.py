@@ -224,7 +224,7 @@ def _copy_label(
     if destination.fs_type == "xfs":
         command = ["xfs_io", "-c", f"label -s {label}" if label else "label -c", mount_point]
     elif destination.fs_type == "btrfs":
-        command = ["btrfs", "filesystem", "label", mount_point, label]
+        command = ["btrfs", "filesystem", "label", "--", mount_point, label]
     else:
         command = ["e2label", destination.source, label]
     dst.sudo(command)

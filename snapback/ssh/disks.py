@@ -6,13 +6,14 @@ Source: blkid(8), lsblk(8), mount(8), sfdisk(8), partx(8).
 from __future__ import annotations
 
 import base64
+import binascii
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from snapback.core.disks import btrfs, ext, xfs
+from snapback.core.disks import answers, btrfs, ext, xfs
 from snapback.core.disks.filesystems import (
     EXT,
     Found,
@@ -50,11 +51,18 @@ rmdir -- "$1"
 
 
 def probe(host: Host, device: str) -> Found:
-    """Answer what is on a block device.
+    """Return what is on a block device.
 
     :raises CommandFailed: there is no such device, or it can't be read.
+    :raises HostError: its size can't be read.
     """
-    size = int(host.sudo(["blockdev", "--getsize64", device]).stdout)
+    asked = host.sudo(["blockdev", "--getsize64", device]).stdout
+    try:
+        size = answers.number(asked.removesuffix("\n"))
+    except ValueError as error:
+        raise host.error(
+            f"the size of {device}: {error}", "see what blockdev says there"
+        ) from error
     argv = ["blkid", "-p", "-o", "export", "--", device]
     said = host.sudo(argv, check=False)
     if said.returncode not in (0, 2, 8):
@@ -114,9 +122,16 @@ def flush(host: Host, device: str) -> None:
 
 
 def label_of(host: Host, device: str) -> str:
-    """Answer the label of a file system, ``""`` where it has none."""
+    """Return the label of a file system, ``""`` where it has none.
+
+    :raises HostError: it can't be read.
+    """
     argv = ["blkid", "-p", "-s", "LABEL", "-o", "value", "--", device]
-    return host.sudo(argv, check=False).stdout.removesuffix("\n")
+    said = host.sudo(argv, check=False).stdout.removesuffix("\n")
+    try:
+        return answers.label(said)
+    except ValueError as error:
+        raise host.error(f"{device}: {error}", "see what blkid says there") from error
 
 
 def shape(host: Host, device: str, found: Found, folder: str) -> Shape:
@@ -267,7 +282,7 @@ def _copy_bytes(
         return
     read = ["sh", "-c", _READ, "snapback-read"]
     meant = source.sudo([*read, src, str(begin), str(count)], timeout_s=LONG_S).stdout
-    if len(base64.b64decode(meant)) != count:
+    if not _is_base64(meant, count):
         raise source.error(f"{src} can't be read", "see what it is", NotMoved)
     came = destination.sudo([*read, dst, str(begin), str(count)], timeout_s=LONG_S).stdout
     if came == meant:
@@ -281,3 +296,11 @@ def _copy_bytes(
             "see what its kernel says of the disk",
             NotMoved,
         )
+
+
+def _is_base64(text: str, count: int) -> bool:
+    """Return whether a text is so many bytes in base64, and nothing else."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == count
+    except (binascii.Error, ValueError):
+        return False

@@ -165,8 +165,9 @@ class Process:
                         f"{self.argv[0]} printed nothing in {timeout_s:g} s", LOST_ADVICE
                     )
             else:
-                line, _, rest = bytes(self._out.data).partition(b"\n")
-                self._out.data[:] = rest
+                end = self._out.data.index(b"\n")
+                line = bytes(self._out.data[:end])
+                del self._out.data[: end + 1]  # cheap, however much comes behind it
                 return line.decode("utf-8", "surrogateescape")
         self._demand_begun(deadline)
         return None

@@ -6,17 +6,23 @@ rsync itself has on files (``--fake-super``) are left out. For devices ``-I``, e
 are taken for the same. ``--stderr=client``: else what the other side says of an error may be lost,
 for it comes on ssh's stderr, later than the status that ends ssh.
 
+The options of the receiving end are written down here, as an rsync from 3.2.4 to 3.5.0 sends them
+to a server for those of the sending end. A newer one serves older clients, so it knows them; and a
+newer client learns from the server what that can do. Neither host is asked: a source that is asked
+says what root runs on the destination.
+
 Source: rsync(1).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from snapback.core.replication.progress import Cost, Progress, block_size, read_progress, read_stats
@@ -29,16 +35,43 @@ log = logging.getLogger(__name__)
 
 Tell = Callable[[Progress], None]
 
-TREE = ("-aHAXXS", "--numeric-ids", "--delete", "--delete-excluded", "--modify-window=-1")
-DEVICE = ("--copy-devices", "--write-devices", "--no-whole-file", "-I")
-_PLAIN = ("--no-human-readable", "--outbuf=Line", "--stderr=client")
-_SAYING = (*_PLAIN, "--info=progress2,stats2")
-_COMPARING = (*_PLAIN, "-n", "-c", "--out-format=%i %n")
+
+@dataclass(frozen=True)
+class Ends:
+    """The options of one kind of transfer: of the sending end, and what they ask of the other."""
+
+    send: tuple[str, ...]
+    receive: tuple[str, ...]
+
+
+_PLAIN = ("--no-human-readable", "--outbuf=Line", "--stderr=client", "--no-protect-args")
+_STATS = "--info=progress2,stats2"
+_TREE = ("-aHAXXS", "--numeric-ids", "--delete", "--delete-excluded", "--modify-window=-1")
+_OF_TREE = ("--no-msgs2stderr", "--delete-excluded", "-@-1", "--numeric-ids")
+TREE = Ends((*_TREE, *_PLAIN, _STATS), ("-lHogDtpAXXrSe.iLsfxCIvu", *_OF_TREE, "--info=STATS2"))
+COMPARISON = Ends(
+    (*_TREE, *_PLAIN, "-n", "-c", "--out-format=%i %n"),
+    ("-nlHogDtpAXXrcSe.iLsfxCIvu", "--log-format=%i", *_OF_TREE),
+)
+
+
+def device_ends(blocks: int) -> Ends:
+    """Return the options for a block device that is compared in blocks of some size."""
+    device = ("--copy-devices", "--write-devices", "--no-whole-file", "-I")
+    write = ("--info=STATS2", "--inplace", "--write-devices")
+    return Ends(
+        (*device, f"--block-size={blocks}", *_PLAIN, _STATS),
+        ("-Ie.LsfxCIvu", "--no-msgs2stderr", f"-B{blocks}", *write),
+    )
+
+
 _BEAT_S = 2.0
 _END_S = 60.0
 _BROKEN_OFF_S = 15.0
 _TAIL = 600
 _DIFFERENCES = 5
+_STATUS = re.compile(r"STATUS ([0-9]{1,3})")
+_MOST_LINES = 100_000
 _MEANINGS = {
     10: "the connection to the other side broke",
     11: "files can't be written",
@@ -63,8 +96,7 @@ def move_files(
     :raises HostError: a host, or the way to it, fails.
     """
     began = time.monotonic()
-    options = [*TREE, *_SAYING, *(f"--exclude={one}" for one in exclude)]
-    lines = _run(road, options, f"{source}/", f"{destination}/", step, tell)
+    lines = _run(road, TREE, exclude, f"{source}/", destination, step, tell)
     return replace(read_stats(lines), seconds=time.monotonic() - began)
 
 
@@ -75,8 +107,7 @@ def compare_files(
 
     :raises NotMoved: something does.
     """
-    options = [*TREE, *_COMPARING, *(f"--exclude={one}" for one in exclude)]
-    differ = _run(road, options, f"{source}/", f"{destination}/", step, tell)
+    differ = _run(road, COMPARISON, exclude, f"{source}/", destination, step, tell)
     if differ:
         first = "; ".join(differ[:_DIFFERENCES])
         raise road.destination.error(
@@ -95,9 +126,9 @@ def move_blocks(
     :raises NotMoved: it isn't equal, by the hashes of both.
     """
     began = time.monotonic()
-    options = [*DEVICE, f"--block-size={block_size(size)}", *_SAYING]
+    ends = device_ends(block_size(size))
     with _hashing(road.source, source, size) as hashing:
-        lines = _run(road, options, source, destination, step, tell)
+        lines = _run(road, ends, (), source, destination, step, tell)
         road.destination.sudo(["blockdev", "--flushbufs", destination], timeout_s=3600)
         with _hashing(road.destination, destination, size) as other:
             came = _hash_of(road.destination, other, f"{step}, its hash", tell)
@@ -111,6 +142,7 @@ def move_blocks(
     return Cost(size, read_stats(lines).bytes_crossed, time.monotonic() - began)
 
 
+_HASHED = re.compile(r"([0-9a-f]{128}) +-")
 _HASH = 'head -c "$1" -- "$2" | b2sum'
 
 
@@ -126,26 +158,33 @@ def _hash_of(host: Host, process: Process, step: str, tell: Tell) -> str:
 
     :raises NotMoved: the device can't be read.
     """
-    lines, status = _follow(process, step, tell)
-    if status or not lines or process.stderr:
+    lines, status = _follow(host, process, step, tell)
+    found = _HASHED.fullmatch(lines[0]) if lines else None
+    if status or not found or process.stderr:
         raise host.error(
             f"the hash of a device can't be told ({_end_of(process.stderr) or status})",
             "see what its kernel says of the disk",
             NotMoved,
         )
-    return lines[0].split()[0]
+    return found[1]
 
 
 def _run(
-    road: Road, options: Sequence[str], source: str, destination: str, step: str, tell: Tell
+    road: Road,
+    ends: Ends,
+    exclude: Sequence[str],
+    source: str,
+    destination: str,
+    step: str,
+    tell: Tell,
 ) -> list[str]:
-    """Run rsync on the source; answer what it printed besides its progress."""
-    there = f"{NAME}:{destination}"
+    """Run rsync on the source; return what it printed besides its progress."""
+    send = ["rsync", *ends.send, *(f"--exclude={one}" for one in exclude)]
     with (
-        road.lane(_server_command(road, options, source, there)) as ssh,
-        _started(road.source, ["rsync", *options, "-e", shlex.join(ssh), source, there]) as process,
+        road.lane(_receive_command(destination, ends.receive)) as ssh,
+        _started(road.source, [*send, "-e", shlex.join(ssh), source, f"{NAME}:/to"]) as process,
     ):
-        lines, status = _follow(process, step, tell)
+        lines, status = _follow(road.source, process, step, tell)
         said = _end_of(process.stderr)
     if status:
         meaning = _MEANINGS.get(status, "it failed")
@@ -159,16 +198,12 @@ def _run(
     return lines
 
 
-def _server_command(road: Road, options: Sequence[str], source: str, there: str) -> list[str]:
-    """Answer what rsync would run on the destination, as itself says."""
-    script = (
-        'SNAPBACK_SAID=$(mktemp -p "$1") && export SNAPBACK_SAID || exit; shift; "$@" >/dev/null; '
-        'cat "$SNAPBACK_SAID"; [ -s "$SNAPBACK_SAID" ]; status=$?; rm -f "$SNAPBACK_SAID"; '
-        "exit $status"
-    )
-    argv = ["rsync", *options, "-e", f"sh {road.folder}/say", source, there]
-    said = road.source.sudo(["sh", "-c", script, "snapback-say", road.folder, *argv])
-    return said.stdout.splitlines()
+def _receive_command(destination: str, options: Sequence[str]) -> list[str]:
+    """Return the command of the receiving end, for root on the destination."""
+    script = (files("snapback.ssh") / "rsync_receive.sh").read_text(encoding="utf-8")
+    # Not `private`: what the destination unmounts in the meantime is to be unmounted here as well.
+    unshare = ["unshare", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child"]
+    return [*unshare, "--", "sh", "-c", script, "snapback-receive", destination, *options]
 
 
 @contextmanager
@@ -190,8 +225,11 @@ def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
             process.close()
 
 
-def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
-    """Tell of its progress to its end; answer what else it printed, and its status."""
+def _follow(host: Host, process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
+    """Tell of a program's progress to its end; return what else it printed, and its status.
+
+    :raises NotMoved: it prints far more than rsync does.
+    """
     lines: list[str] = []
     last = Progress(step=step)
     while True:
@@ -200,14 +238,21 @@ def _follow(process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
             line = process.read_line(_BEAT_S)
         except HostTimeout:
             continue
-        if line is None or line.startswith("STATUS "):
+        ended = _STATUS.fullmatch(line) if line is not None else None
+        if line is None or ended:
             process.output(_END_S)  # until stderr is whole; says so if the connection is lost
-            return lines, int(line.split()[1]) if line else -1
+            return lines, int(ended[1]) if ended else -1
         log.debug("%s: %s", step, line)
         if state := read_progress(line, step):
             last = state
         elif line:
             lines.append(line)
+        if len(lines) > _MOST_LINES:
+            raise host.error(
+                f"more than {_MOST_LINES} lines are printed there",
+                "see what the program prints by hand",
+                NotMoved,
+            )
 
 
 def _end_of(text: str) -> str:

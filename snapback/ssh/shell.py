@@ -39,7 +39,11 @@ def command_line(argv: Sequence[str], token: str, *, as_root: bool = False) -> s
     :param as_root: with ``sudo -n``, unless the user is root.
     """
     words = shlex.join([token, *argv])
-    script = f"set -- {words}; {_AS_ROOT if as_root else ''}{_BEGIN}"
+    return one_line(f"set -- {words}; {_AS_ROOT if as_root else ''}{_BEGIN}")
+
+
+def one_line(script: str) -> str:
+    """Return the line by which a login shell runs a script of ``sh``, in its place."""
     chunks = " ".join(f"'{chunk}'" for chunk in _chunks(script))
     return f'exec sh -c \'eval "$(printf %b "$@")"\' sh {chunks}'
 

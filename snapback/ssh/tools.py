@@ -16,7 +16,9 @@ BASE: Mapping[str, str] = {
     "flock": "util-linux",
     "lsblk": "util-linux",
     "mount": "mount",
+    "pivot_root": "util-linux",
     "sudo": "sudo",
+    "unshare": "util-linux",
 }
 TABLE: Mapping[str, str] = {"sfdisk": "fdisk", "partx": "util-linux"}
 RSYNC = (3, 2, 4)
@@ -59,7 +61,8 @@ def demand(host: Host, programs: Mapping[str, str], *, may_install: bool) -> Non
 
 def _missing(host: Host, programs: Mapping[str, str]) -> list[str]:
     found = host.sudo(["sh", "-c", _MISSING, "snapback-missing", *sorted(programs)])
-    return found.stdout.split()
+    said = set(found.stdout.split())
+    return [program for program in sorted(programs) if program in said]
 
 
 def demand_rsync(host: Host) -> None:
@@ -68,7 +71,7 @@ def demand_rsync(host: Host) -> None:
     :raises HostError: it is too old.
     """
     said = host.sudo(["rsync", "--version"]).stdout
-    match = re.search(r"version v?(\d+)\.(\d+)\.(\d+)", said)
+    match = re.search(r"version v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})", said)
     version = tuple(int(number) for number in match.groups()) if match else ()
     if version < RSYNC:
         wanted = ".".join(str(number) for number in RSYNC)

@@ -81,7 +81,7 @@ def test_the_key_of_a_transfer_can_do_nothing_else(small: Pair):
         move(small, once(try_it, lambda state: state.bytes_done > 0))
     line, modes, said = seen
     assert line.startswith('restrict,expiry-time="2')
-    assert ',command="sudo -n -- rsync --server -' in line
+    assert ',command="exec sh -c ' in line
     assert modes == "700\n600\n"
     assert "uid=" not in said
     assert "Host key verification failed" in said

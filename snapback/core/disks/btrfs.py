@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from snapback.core.disks.answers import number, uuid, word
 from snapback.core.disks.filesystems import Shape
 
 READ = ("btrfs", "inspect-internal", "dump-super")
@@ -52,18 +53,18 @@ def read_btrfs(dump: str, profiles: str, subvolumes: str, label: str) -> Shape:
     try:
         flags = (_flags(dump, "compat_ro") | _flags(dump, "incompat")) - _MOMENTARY
         kinds = {(kind, profile.lower()) for kind, profile in _PROFILE.findall(profiles)}
-        size = int(said["dev_item.total_bytes"])
-        checksum = said["csum_type"].partition("(")[2].strip(")")
+        size = number(said["dev_item.total_bytes"])
+        checksum = word(said["csum_type"].partition("(")[2].strip(")"))
         return Shape(
             fs_type="btrfs",
-            uuid=said["fsid"],
+            uuid=uuid(said["fsid"]),
             label=label,
             size=size,
             features=frozenset(
                 {
                     *flags,
-                    f"nodesize={said['nodesize']}",
-                    f"sectorsize={said['sectorsize']}",
+                    f"nodesize={number(said['nodesize'])}",
+                    f"sectorsize={number(said['sectorsize'])}",
                     f"checksum={checksum}",
                     *(f"{kind}: {profile}" for kind, profile in kinds),
                 }
@@ -104,8 +105,9 @@ def _make(
 ) -> tuple[str, ...]:
     mixed = kinds.get("Data+Metadata")
     return (
-        *("mkfs.btrfs", "-q", "-f", "-K", "-U", said["fsid"], "-L", label, "-b", str(size)),
-        *("-n", said["nodesize"], "-s", said["sectorsize"], "--csum", checksum),
+        *("mkfs.btrfs", "-q", "-f", "-K", "-U", uuid(said["fsid"]), "-L", label, "-b", str(size)),
+        *("-n", str(number(said["nodesize"])), "-s", str(number(said["sectorsize"]))),
+        *("--csum", checksum),
         *("-d", mixed or kinds["Data"], "-m", mixed or kinds["Metadata"]),
     )
 

@@ -138,7 +138,14 @@ def read_lsblk(text: str) -> tuple[BlockDevice, ...]:
         found: dict[str, BlockDevice] = {}
         for device in _flat(trees):
             _add(found, device)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError(f"lsblk's answer can't be read: {text[:100]!r}") from error
     lines = text.lstrip()[end:].split("\n")
     mounts = uppermost(lines)

@@ -16,8 +16,27 @@ LARGEST_GAP = 8 << 20
 _CONTAINERS = {"5", "f", "85"}
 _AT_END_OF_GPT = 33
 _GPT_ENTRY = 128
-_LINE = re.compile(r"^(?P<node>\S+) : (?P<fields>.*)$")
-_NUMBER = re.compile(r"(\d+)\Z")
+_ID = r"(?:0x)?[0-9A-Fa-f-]{1,36}"
+_DIGITS = r"[0-9]{1,18}"
+_HEADERS = {
+    "label": "gpt|dos",
+    "label-id": _ID,
+    "unit": "sectors",
+    "first-lba": _DIGITS,
+    "table-length": _DIGITS,
+    "grain": _DIGITS,
+    "sector-size": _DIGITS,
+}
+_LEFT_OUT = frozenset({"device", "last-lba"})
+_LINE = re.compile(r"\S*(?<![0-9])([0-9]{1,3}) : (.*)")
+_FIELD = re.compile(
+    rf"""(start|size)=\ *({_DIGITS})
+    |(type|uuid)=\ *({_ID})
+    |(name)=("(?:[^"\\]|\\.)*")
+    |(attrs)=("[A-Za-z0-9:,\ ]*")
+    |(bootable)()""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -52,35 +71,39 @@ class Table:
 
 
 def read_dump(text: str) -> Table:
-    """Answer the table that ``sfdisk --dump`` tells.
+    """Return the table that ``sfdisk --dump`` prints.
 
-    :raises ValueError: it can't be read.
+    :raises ValueError: it can't be read, or has something in it that sfdisk doesn't print.
     """
-    header, partitions, script = {}, [], []
-    end = 0
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if not match:
-            key, _, value = line.partition(":")
-            header[key.strip()] = value.strip()
-            if key not in ("last-lba", "device"):
-                script.append(line)
+    header: dict[str, str] = {}
+    script: list[str] = []
+    numbered: list[tuple[int, dict[str, str]]] = []
+    for line in filter(None, text.split("\n")):
+        if match := _LINE.fullmatch(line):
+            numbered.append((int(match[1]), _fields(match[2])))
+            script.append(f"{match[1]} : {match[2]}")
             continue
-        number = _NUMBER.search(match["node"])
-        if not number:
-            raise ValueError(f"sfdisk's answer has no number in {line!r}")
-        script.append(f"{number[1]} : {match['fields']}")
-        sector = int(header.get("sector-size", "512"))
-        part = Partition(
-            int(number[1]), *(_field(match["fields"], name) * sector for name in ("start", "size"))
-        )
-        end = max(end, part.start + part.size)
-        if not (header.get("label") == "dos" and _type(match["fields"]) in _CONTAINERS):
-            partitions.append(part)
-    if header.get("label") not in ("gpt", "dos"):
+        key, _, value = line.partition(": ")
+        if key in _LEFT_OUT:
+            continue
+        if key not in _HEADERS or not re.fullmatch(_HEADERS[key], value):
+            raise ValueError(f"sfdisk's answer can't be read at {line[:100]!r}")
+        header[key] = value
+        script.append(line)
+    if "label" not in header:
         raise ValueError(f"sfdisk's answer can't be read: {text[:100]!r}")
     sector = int(header.get("sector-size", "512"))
     is_gpt = header["label"] == "gpt"
+    all_of_them = [
+        (Partition(number, *(_bytes(fields, name, sector) for name in ("start", "size"))), fields)
+        for number, fields in numbered
+    ]
+    partitions = [
+        part
+        for part, fields in all_of_them
+        if is_gpt or fields.get("type", "").lower() not in _CONTAINERS
+    ]
+    end = max((part.start + part.size for part, _ in all_of_them), default=0)
     first = min((part.start for part in partitions), default=0)
     entries = int(header.get("table-length", "128")) * _GPT_ENTRY
     begin = 2 * sector + entries if is_gpt else sector
@@ -93,16 +116,30 @@ def read_dump(text: str) -> Table:
     )
 
 
-def _field(fields: str, name: str) -> int:
-    match = re.search(rf"\b{name}=\s*(\d+)", fields)
-    if not match:
+def _fields(text: str) -> dict[str, str]:
+    """Return the fields of a partition by name.
+
+    :raises ValueError: there is something that is none.
+    """
+    found: dict[str, str] = {}
+    position = 0
+    while match := _FIELD.match(text, position):
+        name, value = (each for each in match.groups() if each is not None)
+        found[name] = value
+        position = match.end()
+        if position == len(text):
+            return found
+        comma = re.compile(", *").match(text, position)
+        if not comma:
+            break
+        position = comma.end()
+    raise ValueError(f"sfdisk's answer can't be read at {text[position : position + 100]!r}")
+
+
+def _bytes(fields: dict[str, str], name: str, sector: int) -> int:
+    if name not in fields:
         raise ValueError(f"sfdisk's answer has no {name} in {fields!r}")
-    return int(match[1])
-
-
-def _type(fields: str) -> str:
-    match = re.search(r"\btype=\s*([0-9A-Fa-f-]+)", fields)
-    return match[1].lower() if match else ""
+    return int(fields[name]) * sector
 
 
 def node_of(disk: str, number: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from snapback.core.disks.answers import NO_UUID, number, uuid
 from snapback.core.disks.filesystems import Shape
 
 READ = ("xfs_info",)
@@ -16,23 +17,24 @@ READ_QUOTAS = ("xfs_db", "-r", "-c", "sb 0", "-c", "p qflags")
 """What is run besides, with the device at its end."""
 
 _SECTION = re.compile(r"^(meta-data|data|naming|log|realtime)\s*=(.*)")
-_PAIR = re.compile(r"([a-z0-9-]+)=\s*(\d+)")
+_PAIR = re.compile(r"([a-z0-9-]+)=\s*([0-9]{1,18})\b")
 _SIZES = {"agcount", "blocks", "agsize", "rtextents", "rgcount", "rgsize"}
 _OF_METADATA = ("crc", "finobt", "rmapbt", "reflink", "bigtime", "inobtcount", "metadir")
 _OF_INODES = ("sparse", "nrext64", "exchange")
 
 
-def read_xfs(text: str, quotas: str, uuid: str, label: str) -> Shape:
+def read_xfs(text: str, quotas: str, fs_uuid: str, label: str) -> Shape:
     """Answer what ``xfs_info`` of a mount point, and ``xfs_db`` of the quotas, say.
 
     :raises ValueError: it can't be read.
     """
     said, words = _read(text)
     try:
-        block = int(said["data bsize"])
+        block = number(said["data bsize"], least=1)
+        has_uuid = fs_uuid not in NO_UUID
         return Shape(
             fs_type="xfs",
-            uuid=uuid,
+            uuid=fs_uuid,
             label=label,
             size=int(said["data blocks"]) * block,
             features=frozenset(
@@ -42,8 +44,8 @@ def read_xfs(text: str, quotas: str, uuid: str, label: str) -> Shape:
                     if key.split()[-1] not in _SIZES
                 }
             ),
-            make=_make(said, uuid, label),
-            opaque=_why_opaque(words, quotas),
+            make=_make(said, uuid(fs_uuid), label) if has_uuid else (),
+            opaque=_why_opaque(words, quotas) if has_uuid else "it has no UUID",
         )
     except (KeyError, ValueError) as error:
         raise ValueError(f"xfs_info's answer can't be read ({error}): {text[:100]!r}") from error
@@ -73,13 +75,13 @@ def _why_opaque(words: Mapping[str, str], quotas: str) -> str:
         return "its log is on another device"
     if not words["realtime"].startswith("none"):
         return "it has a realtime section"
-    match = re.search(r"qflags = (0x)?([0-9a-f]+)", quotas)
+    match = re.search(r"qflags = (0x)?([0-9a-f]{1,16})\b", quotas)
     if not match:
         raise ValueError(f"of quotas, xfs_db says {quotas[:100]!r}")
     return "it has quotas" if int(match[2], 16) else ""
 
 
-def _make(said: Mapping[str, str], uuid: str, label: str) -> tuple[str, ...]:
+def _make(said: Mapping[str, str], fs_uuid: str, label: str) -> tuple[str, ...]:
     block = int(said["data bsize"])
     v5 = said["crc"] == "1"
     metadata = [f"{one}={said[one]}" for one in _OF_METADATA if one in said]
@@ -99,7 +101,7 @@ def _make(said: Mapping[str, str], uuid: str, label: str) -> tuple[str, ...]:
         naming += [f"ftype={said['naming ftype']}"]
     return (
         *("mkfs.xfs", "-q", "-f", "-K", "-b", f"size={block}", "-s", f"size={said['sectsz']}"),
-        *("-m", ",".join([*metadata, f"uuid={uuid}"]), "-i", ",".join(inodes)),
+        *("-m", ",".join([*metadata, f"uuid={fs_uuid}"]), "-i", ",".join(inodes)),
         *("-d", ",".join(_of_data(said, block)), "-n", ",".join(naming), "-l", ",".join(log)),
         *(("-L", label) if label else ()),
     )

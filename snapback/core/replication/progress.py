@@ -12,9 +12,11 @@ from datetime import timedelta
 
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PROGRESS = re.compile(
-    r"\s*([\d,]+)\s+(\d+)%\s+([\d.]+)([kMGT]?)B/s\s+(?:(\d+):(\d\d):(\d\d)|\?+:\?+:\?+)( +\(xfr#)?"
+    r"\s*([\d,]{1,26})\s+(\d{1,3})%\s+(\d{1,9}(?:\.\d{1,9})?)([kMGT]?)B/s"
+    r"\s+(?:(\d{1,6}):(\d\d):(\d\d)|\?+:\?+:\?+)( +\(xfr#)?",
+    re.ASCII,
 )
-_STAT = re.compile(r"Total (file size|bytes sent|bytes received): ([\d,]+)")
+_STAT = re.compile(r"Total (file size|bytes sent|bytes received): ([0-9][0-9,]{0,25})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
