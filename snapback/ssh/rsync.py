@@ -6,10 +6,10 @@ rsync itself has on files (``--fake-super``) are left out. For devices ``-I``, e
 are taken for the same. ``--stderr=client``: else what the other side says of an error may be lost,
 for it comes on ssh's stderr, later than the status that ends ssh.
 
-The options of the receiving end are written down here, as an rsync from 3.2.4 to 3.5.0 sends them
-to a server for those of the sending end. A newer one serves older clients, so it knows them; and a
-newer client learns from the server what that can do. Neither host is asked: a source that is asked
-says what root runs on the destination.
+The options of the receiving end are written down here, as rsync 3.2.7 and 3.5.0 send them to a
+server for those of the sending end. A newer one serves older clients, so it knows them; and a newer
+client learns from the server what that can do. Neither host is asked: a source that is asked says
+what root runs on the destination.
 
 Source: rsync(1).
 """
