@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from importlib.resources import files
 
 from snapback.report.files import write_whole
+from snapback.report.markup import markup
 from snapback.report.picture import Lane, Scale, axis, grid, picture, scale_for, shape
 
 STATES = ("critical", "unknown", "warning", "former", "trim", "ok", "gone")
@@ -84,13 +84,13 @@ def html(page: Page) -> str:
     return _asset("page.html").format(
         style=_asset("page.css") + grid(scale),
         script=_asset("page.js"),
-        title=escape(page.title),
-        verdict=escape(page.verdict),
+        title=markup(page.title),
+        verdict=markup(page.verdict),
         state=page.state,
         read_at=f"{page.read_at:%Y-%m-%d %H:%M} UTC",
         read_at_iso=page.read_at.isoformat(timespec="seconds"),
         numbers="".join(map(_number, page.numbers)),
-        notes="".join(f"<li>{escape(note)}</li>" for note in page.notes),
+        notes="".join(f"<li>{markup(note)}</li>" for note in page.notes),
         many=" many" if is_large else "",
         map="".join(
             _square(row, number, is_stop=not is_large or row.state not in ("ok", "gone"))
@@ -115,7 +115,7 @@ def _asset(name: str) -> str:
 
 def _number(number: tuple[str, str, str]) -> str:
     value, about, state = number
-    return f'<div class="number {state}"><dt>{escape(about)}</dt><dd>{escape(value)}</dd></div>'
+    return f'<div class="number {state}"><dt>{markup(about)}</dt><dd>{markup(value)}</dd></div>'
 
 
 def _square(row: Row, number: int, *, is_stop: bool) -> str:
@@ -123,7 +123,7 @@ def _square(row: Row, number: int, *, is_stop: bool) -> str:
 
     :param is_stop: whether the key Tab stops there: in a large fleet where something is amiss only.
     """
-    about = escape(f"{row.name or row.instance_id} {row.device}: {row.word}")
+    about = markup(f"{row.name or row.instance_id} {row.device}: {row.word}")
     stop = "" if is_stop else ' tabindex="-1"'
     return (
         f'<a class="{row.state}" href="#v{number}" title="{about}" aria-label="{about}"{stop}></a>'
@@ -137,7 +137,7 @@ def _filter(state: str, rows: Sequence[Row]) -> str:
     word = _FILTER_WORDS.get(state, here[0].word)
     return (
         f'<label class="{state}"><input type="checkbox" value="{state}" checked> '
-        f"{escape(word)} <span>{len(here)}</span></label>"
+        f"{markup(word)} <span>{len(here)}</span></label>"
     )
 
 
@@ -145,7 +145,7 @@ def _legend(entry: tuple[str, str]) -> str:
     kind, about = entry
     return (
         f'<li><svg width="16" height="20" aria-hidden="true">{shape(kind, "8")}</svg>'
-        f"{escape(about)}</li>"
+        f"{markup(about)}</li>"
     )
 
 
@@ -162,21 +162,21 @@ def _row(row: Row, number: int, scale: Scale) -> str:
         "kept": f"{row.kept:09d}",
         "region": f"{row.region} {row.name}".lower(),
     }
-    data = "".join(f' data-{key}="{escape(value)}"' for key, value in keys.items())
+    data = "".join(f' data-{key}="{markup(value)}"' for key, value in keys.items())
     lanes = "".join(
-        f'<span class="where">{escape(lane.label)}</span>{picture(lane, scale)}'
+        f'<span class="where">{markup(lane.label)}</span>{picture(lane, scale)}'
         for lane in row.lanes
     )
-    why = f'<p class="why">{escape(row.why)}</p>' if row.why else ""
+    why = f'<p class="why">{markup(row.why)}</p>' if row.why else ""
     return (
-        f'<tr id="v{number}" class="{row.state}"{data} data-sought="{escape(sought)}">'
-        f'<td class="state"><span class="badge">{escape(row.word)}</span></td>'
-        f'<th scope="row">{escape(row.name or "–")}<small>{escape(row.instance_id)}</small></th>'
-        f'<td class="volume">{escape(row.device or "–")}<small>{escape(row.volume_id)}</small></td>'
+        f'<tr id="v{number}" class="{row.state}"{data} data-sought="{markup(sought)}">'
+        f'<td class="state"><span class="badge">{markup(row.word)}</span></td>'
+        f'<th scope="row">{markup(row.name or "–")}<small>{markup(row.instance_id)}</small></th>'
+        f'<td class="volume">{markup(row.device or "–")}<small>{markup(row.volume_id)}</small></td>'
         f'<td class="n" data-label="GiB">{row.size_gib}</td>'
-        f'<td class="n" data-label="last">{escape(row.last or "none")}'
-        f"<small>{escape(row.last_more)}</small></td>"
-        f'<td class="n" data-label="kept">{row.kept}<small>{escape(row.kept_more)}</small></td>'
+        f'<td class="n" data-label="last">{markup(row.last or "none")}'
+        f"<small>{markup(row.last_more)}</small></td>"
+        f'<td class="n" data-label="kept">{row.kept}<small>{markup(row.kept_more)}</small></td>'
         f'<td class="pictures"><div class="lanes" style="--lanes:{len(row.lanes)}">{lanes}</div>'
         f"{why}</td></tr>"
     )

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from html import escape
+
+from snapback.report.markup import markup
 
 HEIGHT = 20
 MARGIN = 1.5
@@ -86,7 +87,7 @@ def axis(scale: Scale) -> str:
         is_tight = free - x < TIGHT
         free = free if is_tight else x
         name = ' class="tight"' if is_tight else ""
-        labels = f'<text{name} x="{x:g}%" y="14">{escape(label)}</text>{labels}'
+        labels = f'<text{name} x="{x:g}%" y="14">{markup(label)}</text>{labels}'
     return f'<svg class="axis" height="{HEIGHT}" aria-hidden="true">{labels}</svg>'
 
 
@@ -102,7 +103,7 @@ def shape(kind: str, x: str, text: str = "") -> str:
 
     :param text: what is said of it.
     """
-    title = f"<title>{escape(text)}</title>" if text else ""
+    title = f"<title>{markup(text)}</title>" if text else ""
     y = HEIGHT // 2
     if radius := ROUND.get(kind):
         return f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}">{title}</circle>'
@@ -125,7 +126,7 @@ def picture(lane: Lane, scale: Scale) -> str:
     )
     return (
         f'<svg class="lane" height="{HEIGHT}" role="img" tabindex="0" '
-        f'aria-label="{escape(about)}">{fresh}{marks}</svg>'
+        f'aria-label="{markup(about)}">{fresh}{marks}</svg>'
     )
 
 

@@ -14,6 +14,7 @@ from snapback.ssh import shell
 from snapback.ssh.whom import LOST_ADVICE, Whom
 
 STDERR_TAIL = 500
+MOST_UNREAD = 64 << 20
 _STEP_S = 1.0
 _LINGER_S = 1.0
 
@@ -51,11 +52,18 @@ def _said(error: Exception) -> str:
 class _Stream:
     """What a program prints, less what its login shell printed before it began."""
 
-    def __init__(self, receive: Callable[[int], bytes], mark: bytes, told: threading.Condition):
+    def __init__(
+        self,
+        receive: Callable[[int], bytes],
+        mark: bytes,
+        told: threading.Condition,
+        flooded: Callable[[], None],
+    ):
         self.data = bytearray()
         self.begun = False
         self.ended = False
         self._receive = receive
+        self._flooded = flooded
         self._mark = mark
         self._told = told
         threading.Thread(target=self._read, name="snapback-ssh", daemon=True).start()
@@ -70,18 +78,22 @@ class _Stream:
                 piece = b""
             with self._told:
                 self._take(piece)
+                if len(self.data) > MOST_UNREAD:
+                    self._flooded()
+                    self.ended = True
                 self._told.notify_all()
-            if not piece:
+            if self.ended:
                 return
 
     def _take(self, piece: bytes) -> None:
         self.data += piece
         self.ended = not piece
         if not self.begun:
-            _, mark, after = bytes(self.data).partition(self._mark)
-            if mark:
+            unseen = len(self.data) - len(piece) - len(self._mark)
+            at = self.data.find(self._mark, max(0, unseen))
+            if at >= 0:
                 self.begun = True
-                self.data[:] = after
+                del self.data[: at + len(self._mark)]
 
     def text(self) -> str:
         """Answer what was printed and not yet read."""
@@ -92,7 +104,8 @@ class Process:
     """A program that runs on a host, without a terminal.
 
     Its methods raise :class:`~snapback.errors.HostError` where it turns out that the program was
-    never begun: sudo asks for a password, or the login shell ends by itself.
+    never begun: sudo asks for a password, or the login shell ends by itself; and where it prints
+    more than :data:`MOST_UNREAD` bytes that nobody has read yet.
     """
 
     def __init__(self, whom: Whom, channel: Any, token: str, argv: Sequence[str], as_root: bool):
@@ -101,9 +114,10 @@ class Process:
         self._channel = channel
         self._as_root = as_root
         self._told = threading.Condition()
+        self._is_flood = False
         mark = shell.mark(token)
-        self._out = _Stream(channel.recv, mark, self._told)
-        self._err = _Stream(channel.recv_stderr, mark, self._told)
+        self._out = _Stream(channel.recv, mark, self._told, self._flood)
+        self._err = _Stream(channel.recv_stderr, mark, self._told, self._flood)
         channel.settimeout(_STEP_S)
 
     @property
@@ -158,6 +172,7 @@ class Process:
         deadline = time.monotonic() + timeout_s
         with self._told:
             while not (self._out.begun and b"\n" in self._out.data):
+                self._demand_no_flood()
                 if self._out.ended:
                     break
                 if not self._told.wait(deadline - time.monotonic()):
@@ -183,6 +198,7 @@ class Process:
                 f"{self.argv[0]} is still running after {timeout_s:g} s",
                 "it was left running there: see what holds it up",
             )
+        self._demand_no_flood()
         self._settle(min(deadline, time.monotonic() + _LINGER_S))
         self._demand_begun(deadline)
         return int(self._channel.exit_status)
@@ -208,6 +224,18 @@ class Process:
         """Let go of it; what is still running there goes on."""
         with bounded(self._channel.transport, 10, self._whom, "while closing"):
             self._channel.close()
+
+    def _flood(self) -> None:
+        """Take no more of what it prints: this machine's memory ends sooner than a host's words."""
+        self._is_flood = True
+        self._channel.status_event.set()
+
+    def _demand_no_flood(self) -> None:
+        if self._is_flood:
+            raise self._whom.error(
+                f"{self.argv[0]} printed more than {MOST_UNREAD >> 20} MiB",
+                "see what it prints there by hand",
+            )
 
     def _settle(self, deadline: float) -> bool:
         """Wait for the end of its output; answer whether it came."""
