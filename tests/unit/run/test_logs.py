@@ -22,6 +22,7 @@ from snapback.core.log_context import about, of_item
 from snapback.core.model import Place
 from snapback.core.secrets import HIDDEN
 from snapback.run import fanout, logs
+from snapback.run.logs.lines import JsonLines, TextLines
 from tests.unit.builders import instance, snapshot, volume
 
 ours = logging.getLogger("snapback.test")
@@ -56,7 +57,7 @@ def test_every_line_says_when_how_grave_in_which_run_and_about_what(tmp_path: Pa
     with kept(file=str(path)):
         ours.info("begun")
         with about(region="us-east-1", resource="i-0123456789abcdef0"):
-            ours.warning("one\ntwo\x1b[2J\ud800")
+            ours.warning("one\ntwo\x1b[2J")
         ours.info("snap-0123456789abcdef0 in eu-west-1: gone")
         with about(account="dev", region="us-east-1"):
             ours.error("no")
@@ -64,7 +65,7 @@ def test_every_line_says_when_how_grave_in_which_run_and_about_what(tmp_path: Pa
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", at) for at in times)
     assert list(lines) == [
         "INFO run-1 trim_snapshots - - begun",
-        "WARNING run-1 trim_snapshots us-east-1 i-0123456789abcdef0 one\\ntwo\\x1b[2J\\ud800",
+        "WARNING run-1 trim_snapshots us-east-1 i-0123456789abcdef0 one\\ntwo\\x1b[2J",
         (
             "INFO run-1 trim_snapshots eu-west-1 snap-0123456789abcdef0 snap-0123456789abcdef0 in "
             "eu-west-1: gone"
@@ -198,6 +199,12 @@ def test_the_threads_of_a_fan_out_know_the_run_and_their_item(tmp_path: Path) ->
     assert all(line["resource"] == line["message"] for line in lines)
     assert all(line["region"] == "us-east-1" for line in lines)
     assert {line["run"] for line in (*lines, last)} == {"run-1"}
+
+
+@pytest.mark.parametrize("lines", [TextLines(), JsonLines()])
+def test_half_a_surrogate_is_an_escape(lines: logging.Formatter) -> None:
+    record = logging.makeLogRecord({"msg": "web-\ud800"})  # pytest can't hand on what is logged
+    assert r"web-\ud800" in lines.format(record).encode().decode()
 
 
 def test_names_hide_nothing_and_what_a_line_is_about_tells_no_secret(
@@ -346,9 +353,9 @@ def test_a_syslog_server_gets_them_by_udp() -> None:
 
 def test_the_journal_gets_fields(daemon: socket.socket) -> None:
     with kept(journald=daemon.getsockname()), about(region="us-east-1", resource="i-1"):
-        ours.warning("one\ntwo € \x1b[2J\ud800")
+        ours.warning("one\ntwo € \x1b[2J")
     assert fields(daemon.recv(1 << 20)) == {
-        "MESSAGE": "one\\ntwo € \\x1b[2J\\ud800", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "snapback",
+        "MESSAGE": "one\\ntwo € \\x1b[2J", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "snapback",
         "SNAPBACK_RUN": "run-1", "SNAPBACK_TASK": "trim_snapshots", "SNAPBACK_ACCOUNT": "",
         "SNAPBACK_REGION": "us-east-1", "SNAPBACK_RESOURCE": "i-1",
         "SNAPBACK_FROM": "snapback.test",
