@@ -37,7 +37,7 @@ def helpers_at(world: World, region: str) -> list[str]:
 
 
 _VALVE = """#!/bin/sh
-case " $* " in *" --server "*) ;; *) exec /usr/bin/rsync "$@" ;; esac
+case " $* " in *" --server "*) ;; *) exec /usr/bin/unshare "$@" ;; esac
 mkfifo "/run/valve.$$"
 exec 3<&0
 {
@@ -46,12 +46,12 @@ exec 3<&0
     until [ -e /run/let-go ]; do sleep 0.1; done
     exec cat
 } <&3 3<&- >"/run/valve.$$" 2>/dev/null &
-exec /usr/bin/rsync "$@" <"/run/valve.$$" 3<&-
+exec /usr/bin/unshare "$@" <"/run/valve.$$" 3<&-
 """
 _INSTALL = """
-printf '%s' "$1" >/usr/local/bin/.rsync
-chmod 755 /usr/local/bin/.rsync
-mv /usr/local/bin/.rsync /usr/local/bin/rsync
+printf '%s' "$1" >/usr/local/bin/.unshare
+chmod 755 /usr/local/bin/.unshare
+mv /usr/local/bin/.unshare /usr/local/bin/unshare
 """
 
 
@@ -61,8 +61,9 @@ def held_up(
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run ``fab`` up to the middle of a transfer into WEST, and answer the instance it goes to.
 
-    While EC2 attaches the volume, that instance's rsync is replaced: it takes in 100,000 bytes of
-    the data, and the rest when it is let go on. So the transfer can't be over before it is held up.
+    While EC2 attaches the volume, the program that confines that instance's rsync is replaced: it
+    takes in 100,000 bytes of the data, and the rest when it is let go on. So the transfer can't be
+    over before it is held up.
 
     :param into: that instance; the temporary ones where it is empty.
     """
@@ -189,7 +190,7 @@ def test_instances_of_ones_own_stay_as_they_are_even_where_it_is_killed(lay_out,
         assert [fleet.shell(LOOK, name) for name in ("web", "there")] != before
         process.send_signal(signal.SIGKILL)
     go_on(sandbox, destination)
-    fleet.shell("rm /usr/local/bin/rsync", "there")
+    fleet.shell("rm /usr/local/bin/unshare", "there")
     swept = fleet.fab("sweep", "--run", run_id)
     assert swept.code == 4, swept.err
     for region, own in ((EAST, source), (WEST, destination)):

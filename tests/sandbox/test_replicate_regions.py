@@ -65,7 +65,7 @@ def test_a_pending_snapshot_is_waited_for(sandbox, load, world):
 )
 def test_a_snapshot_that_may_not_be_replicated_is_refused(sandbox, load, world, which, into, why):
     record = {"Volume": "vol-0123456789abcdef0", "Region": WEST, "Time": "2026-11-01T00:00:00"}
-    ours = {**record, "Region": EAST}
+    ours = {**record, "Region": EAST, "Time": f"{sandbox.now():%Y-%m-%dT%H:%M:%S}"}
     load(
         **{
             EAST: {
