@@ -169,7 +169,7 @@ def _read(run: Run, place: Place, with_trim_plan: bool) -> _Read:
     snapshots = all_snapshots(run, place)
     instances = all_instances(conn, place)
     volumes = all_volumes(conn, place)
-    lent = lent_things(conn, place, {EXPIRES: "*"}, WITHOUT_BODY)
+    lent = lent_things(conn, place, {"tag-key": EXPIRES}, WITHOUT_BODY)
     now = run.now(place)
     plan = None
     if with_trim_plan:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snapback.core.leases.lease import Kind, Lent
-from snapback.core.model import Place
 from snapback.ec2.calls import call
-from snapback.ec2.tags import read_tags, write_tags
+from snapback.ec2.tags import write_tags
 from snapback.errors import ApiError
 
 _DUPLICATE = "InvalidKeyPair.Duplicate"
@@ -33,21 +31,6 @@ def create_key_pair(conn: Any, key_name: str, tags: Mapping[str, str]) -> str | 
             return None
         raise
     return str(answer["KeyPairId"])
-
-
-def key_pairs(conn: Any, place: Place, filters: Mapping[str, str]) -> list[Lent]:
-    """Answer the key pairs that filters let pass, name -> value. Source: DescribeKeyPairs."""
-    asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
-    return [
-        Lent(
-            place=place,
-            kind=Kind.KEY_PAIR,
-            resource_id=said["KeyPairId"],
-            tags=read_tags(said),
-            created_as=said["KeyName"],
-        )
-        for said in call(conn, "describe_key_pairs", Filters=asked)["KeyPairs"]
-    ]
 
 
 def delete_key_pair(conn: Any, key_pair_id: str) -> None:

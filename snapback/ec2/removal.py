@@ -5,7 +5,7 @@ To take back what is gone already is success; so is what EC2 will delete by itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,23 +42,18 @@ def pauses(total_s: float) -> Iterator[float]:
 
 
 def lent_things(
-    conn: Any, place: Place, tag_filter: dict[str, str], kinds: Collection[Kind] = tuple(Kind)
+    conn: Any, place: Place, filters: Mapping[str, str], kinds: Collection[Kind] = tuple(Kind)
 ) -> list[Lent]:
-    """Answer the things that bear some tags, also those that EC2 is removing already.
+    """Return the things that filters let pass, also those that EC2 is removing already.
 
-    :param tag_filter: tag key -> value; ``"*"`` is any.
+    :param filters: name -> value, as the API has them.
     :param kinds: those to look for; a call each.
 
     Source: DescribeInstances, DescribeImages, DescribeVolumes, DescribeKeyPairs,
     DescribeSecurityGroups.
     """
-    filters = [
-        {"Name": "tag-key", "Values": [key]}
-        if value == "*"
-        else {"Name": f"tag:{key}", "Values": [value]}
-        for key, value in tag_filter.items()
-    ]
-    return [_read(place, kind, said) for kind in kinds for said in _described(conn, kind, filters)]
+    asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
+    return [_read(place, kind, said) for kind in kinds for said in _described(conn, kind, asked)]
 
 
 _ID_KEYS = {

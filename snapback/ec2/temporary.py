@@ -264,7 +264,7 @@ class Lender:
         """
         for pause_s in pauses(LOOK_FOR_S if lost else 0.1):
             try:
-                things = lent_things(self.conn, self.place, {our_tags.LENT: token}, [kind])
+                things = lent_things(self.conn, self.place, {f"tag:{our_tags.LENT}": token}, [kind])
                 found = [thing.resource_id for thing in things if was_created_with(thing, token)]
                 if found:
                     return [self._thing(kind, resource_id) for resource_id in found]

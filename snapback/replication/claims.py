@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from snapback.core.leases.lease import CLAIMS, expiry
+from snapback.core.leases.lease import CLAIMS, Kind, expiry
 from snapback.core.log_context import about, of_item
 from snapback.core.model import tags as our_tags
 from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Step
-from snapback.ec2.key_pairs import create_key_pair, delete_key_pair, key_pairs
+from snapback.ec2.key_pairs import create_key_pair, delete_key_pair
+from snapback.ec2.removal import lent_things
 from snapback.ec2.snapshots import own_snapshots
 from snapback.ec2.tags import create_tags
 from snapback.errors import AlreadyReplicated, BeingReplicated, SnapbackError
@@ -110,7 +111,7 @@ def _win(run: Run, step: Step) -> Claim:
         until = expiry(run.now(place) + life)
         if made := create_key_pair(conn, name, {**tags, **until}):
             return Claim(step, made, life)
-        for other in key_pairs(conn, place, {"key-name": name}):
+        for other in lent_things(conn, place, {"key-name": name}, [Kind.KEY_PAIR]):
             if other.tags.get(our_tags.LENT) == tags[our_tags.LENT]:
                 return Claim(step, other.resource_id, life)  # the answer to its making was lost
             if not other.has_expired(run.now(place)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from snapback.core.leases.lease import Kind
 from snapback.core.model import Place, Tags
 from snapback.core.model import tags as our_tags
-from snapback.ec2.key_pairs import key_pairs
+from snapback.ec2.removal import lent_things
 from snapback.ec2.snapshots import own_snapshots
 from snapback.errors import SnapbackError
 from snapback.run import Run, fanout
@@ -45,7 +46,7 @@ def _into(run: Run, place: Place) -> Iterator[tuple[str, str]]:
     pending = {"status": ["pending"], "tag-key": [our_tags.SOURCE]}
     for replica in own_snapshots(conn, place, pending):
         yield from _parts(place, replica.tags)
-    for claim in key_pairs(conn, place, {f"tag:{our_tags.PURPOSE}": CLAIM}):
+    for claim in lent_things(conn, place, {f"tag:{our_tags.PURPOSE}": CLAIM}, [Kind.KEY_PAIR]):
         if not claim.has_expired(run.now(place)):
             yield from _parts(place, claim.tags)
 

@@ -91,7 +91,7 @@ def _told(verdicts: Sequence[Verdict], fate: Fate) -> list[Outcome]:
 
 def _plan(run: Run, place: Place, run_id: str | None) -> list[Verdict]:
     conn = run.conn(place)
-    things = [with_its_end(conn, thing) for thing in lent_things(conn, place, {EXPIRES: "*"})]
+    things = [with_its_end(conn, thing) for thing in lent_things(conn, place, {"tag-key": EXPIRES})]
     return plan_sweep(things, run.now(place), run_id)
 
 
