@@ -145,7 +145,7 @@ class Bell:
             log.info("no ping: a task before has failed, and shares its ping_url")
             return
         keep_address(url)
-        body = lines_of(texts, LONGEST_BODY)
+        body = lines_within(texts, LONGEST_BODY)
         problem = ping(with_suffix(url, suffix), body, self.timeout_s, self.pause_s)
         self._note("hooks.ping_url", problem)
 
@@ -273,10 +273,10 @@ def _host(url: str) -> str:
 
 def _fact(texts: Sequence[str]) -> str:
     """Return lines for a variable: what this machine's charset lacks is escaped."""
-    return os.fsdecode(lines_of(texts, LONGEST_FACT, sys.getfilesystemencoding()))
+    return os.fsdecode(lines_within(texts, LONGEST_FACT, sys.getfilesystemencoding()))
 
 
-def lines_of(texts: Sequence[str], most: int, charset: str = "utf-8") -> bytes:
+def lines_within(texts: Sequence[str], most: int, charset: str = "utf-8") -> bytes:
     """Return texts without secrets, a line each, as far as there is room.
 
     A long line is cut, so that it takes no other's room. The last line counts those left out.

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from snapback.core.model import Place, Snapshot, Timeline, record_of
+from snapback.core.model import Home, Place, Snapshot, Timeline, record_of
 from snapback.core.model.tags import KEEP
-from snapback.core.trim.retention import Home, Protection, idle_timelines, kept_by_snapshots
+from snapback.core.trim.retention import Protection, idle_timelines, kept_by_snapshots
 from snapback.ec2.instances import instances_with_key
 from snapback.ec2.regions import enabled_regions
 from snapback.ec2.snapshots import locked_snapshots, own_snapshots, used_by_images
@@ -50,7 +50,7 @@ def protection_of(run: Run, place: Place, snapshots: Sequence[Snapshot]) -> Prot
     by_home: dict[Home, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         if snapshot.record:
-            by_home[snapshot.record.account, snapshot.record.region].append(snapshot)
+            by_home[snapshot.record.timeline.home].append(snapshot)
     idle = _idle(run, place, snapshots)
     enabled = _enabled(run, place, {region for _, region in by_home})
 

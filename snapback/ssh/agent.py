@@ -81,7 +81,7 @@ class _Connection(StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        """Answer requests until the client closes the connection."""
+        """Serve requests until the client closes the connection."""
         with suppress(OSError):  # the client has gone
             while len(head := self.rfile.read(4)) == 4:
                 (length,) = struct.unpack(">I", head)

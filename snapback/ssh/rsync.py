@@ -226,7 +226,7 @@ def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
 
 
 def _follow(host: Host, process: Process, step: str, tell: Tell) -> tuple[list[str], int]:
-    """Tell of a program's progress to its end; return what else it printed, and its status.
+    """Report a program's progress to its end; return what else it printed, and its status.
 
     :raises NotMoved: it prints far more than rsync does.
     """

@@ -234,7 +234,7 @@ class Performance:
         )
 
     def _ring(self, ring: Callable[[], None]) -> None:
-        """Tell the hooks; a defect in that is a warning, as a hook that fails."""
+        """Call the hooks; a defect in that is a warning, as a hook that fails."""
         try:
             ring()
         except Exception as error:

@@ -78,7 +78,7 @@ def check_log(sandbox: Sandbox, folder: Path) -> None:
 
 @contextmanager
 def bound_by(sandbox: Sandbox, *policies: str) -> Iterator[None]:
-    """Have the sandbox allow a role of ours no more than some policies do, with their conditions.
+    """Let the sandbox allow a role of ours no more than some policies do, with their conditions.
 
     The policy that protects our tags is attached to the account.
     """
@@ -91,7 +91,7 @@ def bound_by(sandbox: Sandbox, *policies: str) -> Iterator[None]:
 
 @contextmanager
 def bound_as(sandbox: Sandbox, principal: str, **layers: list[Any]) -> Iterator[None]:
-    """Have the sandbox's own access key be that of a principal, whom policies bind."""
+    """Make the sandbox's own access key that of a principal, whom policies bind."""
     sandbox.configure(principal=principal, **layers)
     try:
         yield

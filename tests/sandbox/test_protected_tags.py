@@ -35,7 +35,6 @@ OURS = sorted(
         ),
         *our_tags.write_long(our_tags.DEVICES, "x" * 600),
         *our_tags.write_long(our_tags.RESTORE, "x" * 600),
-        "snapback:account",
     }
     - {our_tags.OURS}
 )

@@ -45,16 +45,9 @@ class Mallory:
         """Take a snapshot with any description and tags; bound by the policy of backups."""
         text = description if isinstance(description, str) else json.dumps(description)
         given = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
-        ec2 = boto3.client(
-            "ec2",
-            region_name=EAST,
-            endpoint_url=self._sandbox.url,
-            aws_access_key_id=self._sandbox.environ["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self._sandbox.environ["AWS_SECRET_ACCESS_KEY"],
-        )
         self._sandbox.advance(20)  # EC2 wants 15 s between two snapshots of a volume
         with bound_by(self._sandbox, "backup_instances_by_tag"):
-            taken = ec2.create_snapshots(
+            taken = boto3.client("ec2", EAST).create_snapshots(
                 InstanceSpecification={"InstanceId": self._instance},
                 Description=text,
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": given}] if given else [],

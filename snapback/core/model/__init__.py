@@ -10,6 +10,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 Tags = Mapping[str, str]
+Home = tuple[str, str]
+"""Where a volume lived: the id of the AWS account, ``""`` where it isn't known, and the region."""
 
 
 class Timeline(NamedTuple):
@@ -22,6 +24,11 @@ class Timeline(NamedTuple):
     account: str
     region: str
     volume: str
+
+    @property
+    def home(self) -> Home:
+        """Where the volume lived."""
+        return self.account, self.region
 
 
 class Identity(NamedTuple):
@@ -223,12 +230,11 @@ class Snapshot:
     @property
     def is_native(self) -> bool:
         """Whether it lies where its record says that it was taken. Else it is a replica."""
-        return self.record is not None and is_home(self.record, self.place.region, self.owner_id)
+        return self.record is not None and self.lies_at_home_of(self.record)
 
-
-def is_home(record: Record, region: str, owner_id: str) -> bool:
-    """Return whether an account's part of a region is where a record says it was taken."""
-    return (record.region, record.account) == (region, owner_id)
+    def lies_at_home_of(self, record: Record) -> bool:
+        """Return whether it lies where a record says that it was taken."""
+        return record.timeline.home == (self.owner_id, self.place.region)
 
 
 def record_of(snapshot: Snapshot) -> Record:

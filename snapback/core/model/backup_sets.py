@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from snapback.core.model import Place, Snapshot, by_age, record_of
+from snapback.core.model import Home, Place, Snapshot, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import verdict_of
@@ -104,14 +104,13 @@ class Choice:
 
 def sets_of(snapshots: Iterable[Snapshot], instance_id: str) -> list[BackupSet]:
     """Answer the sets of an instance among the snapshots of one place, the newest first."""
-    named: dict[tuple[str, str, str, str], list[Snapshot]] = defaultdict(list)
+    named: dict[tuple[Home, str, str], list[Snapshot]] = defaultdict(list)
     lone: list[Snapshot] = []
     for snapshot in snapshots:
         if snapshot.record and snapshot.record.instance == instance_id:
             if devices := _devices(snapshot):
-                account, region, _ = snapshot.record.timeline
                 said = json.dumps(devices, sort_keys=True)
-                named[account, region, snapshot.set_id, said].append(snapshot)
+                named[snapshot.record.timeline.home, snapshot.set_id, said].append(snapshot)
             else:
                 lone.append(snapshot)
     found = [_named(members) for members in named.values()]

@@ -8,11 +8,11 @@ is named. EC2 says nothing of a copy's origin, so replicas can't be proven.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from snapback.core.model import Record, Snapshot, Unproven, is_home
+from snapback.core.model import Record, Snapshot, Unproven
 
 LATEST = timedelta(days=1)
 """How far EC2's StartTime may be from the time of the record."""
@@ -33,7 +33,7 @@ def vouched(snapshot: Snapshot, record: Record | None) -> Snapshot:
 
 def _objection(snapshot: Snapshot, record: Record) -> str:
     """Return what EC2 says against a record, in words; ``""`` where it doesn't."""
-    if not is_home(record, snapshot.place.region, snapshot.owner_id):
+    if not snapshot.lies_at_home_of(record):
         return ""
     if snapshot.volume_id != record.volume:
         return f"its record says {record.volume}, and EC2 says {snapshot.volume_id or 'nothing'}"
@@ -43,6 +43,11 @@ def _objection(snapshot: Snapshot, record: Record) -> str:
             f"and EC2 says {snapshot.started_at:%Y-%m-%d %H:%M}"
         )
     return ""
+
+
+def objections(snapshots: Iterable[Snapshot]) -> dict[str, str]:
+    """Return the unproven ones of some snapshots: snapshot id -> what EC2 says, in words."""
+    return {one.snapshot_id: one.unproven.why for one in snapshots if one.unproven}
 
 
 def believed(snapshot: Snapshot) -> Snapshot:

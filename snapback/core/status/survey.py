@@ -10,6 +10,7 @@ from datetime import datetime
 from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Instance, Place, Snapshot, Volume, taken_at
 from snapback.core.model import tags as our_tags
+from snapback.core.model.provenance import objections
 from snapback.core.model.times import age
 from snapback.core.status.history import History, Replicas, Standing
 from snapback.errors import SnapbackError
@@ -88,9 +89,7 @@ class Survey:
 
     def unproven_at(self, place: Place) -> dict[str, str]:
         """Return the unproven snapshots at a place: snapshot id -> what EC2 says, in words."""
-        return {
-            s.snapshot_id: s.unproven.why for s in self.unproven if s.place == place and s.unproven
-        }
+        return objections(s for s in self.unproven if s.place == place)
 
     def at(self, places: Collection[Place]) -> Survey:
         """Answer the part that is about some places; what could not be read stays."""

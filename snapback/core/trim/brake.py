@@ -99,7 +99,7 @@ def timelines_that_share_sets(snapshots: Iterable[Snapshot]) -> Mapping[Timeline
     for snapshot in snapshots:
         if snapshot.record and snapshot.set_id:
             timeline = snapshot.record.timeline
-            sets[timeline.account, timeline.region, snapshot.set_id].add(timeline)
+            sets[timeline.home, snapshot.set_id].add(timeline)
     groups: dict[Timeline, set[Timeline]] = {}
     for members in {frozenset(members) for members in sets.values()}:
         group = set(members).union(*(groups.get(timeline, ()) for timeline in members))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from snapback.core.model import Snapshot, Timeline, by_age, record_of
+from snapback.core.model import Home, Snapshot, Timeline, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import GOOD, is_corrupt, verdict_of
@@ -25,8 +25,7 @@ from snapback.core.trim.policy import Policy
 from snapback.core.trim.reach import Reach, earliest_period, reach_of
 from snapback.core.trim.reasons import TrimReason
 
-SetKey = tuple[str, str, str]
-Home = tuple[str, str]
+SetKey = tuple[Home, str]
 BY_THE_BRAKE = Reason(TrimReason.STOPPED, "stopped by the brake")
 
 
@@ -205,12 +204,11 @@ def protections(
 
 def _kept_by_wish(snapshot: Snapshot, protection: Protection) -> Iterator[Reason[TrimReason]]:
     timeline = record_of(snapshot).timeline
-    home = timeline.account, timeline.region
     if our_tags.PIN in snapshot.tags:
         yield Reason(TrimReason.PINNED, f"tag {our_tags.PIN}")
     if resource := protection.kept.get(timeline):
         yield Reason(TrimReason.KEPT, f"tag {our_tags.KEEP} on {resource}")
-    if home in protection.unread_homes:
+    if timeline.home in protection.unread_homes:
         yield Reason(TrimReason.HOME_UNREAD, f"its home {timeline.region} can't be read")
     if why := protection.spared.get(snapshot.snapshot_id):
         yield Reason(TrimReason.NOT_SELECTED, why)
@@ -358,9 +356,8 @@ def _keep_sets_whole(
     doubles: dict[str, Reason[TrimReason]] = {}
     for snapshot in oldest_first:
         if snapshot.set_id:
-            account, region, _ = record_of(snapshot).timeline
-            members[account, region, snapshot.set_id].append(snapshot)
-    for (*_, set_id), snapshots_of_set in members.items():
+            members[record_of(snapshot).timeline.home, snapshot.set_id].append(snapshot)
+    for (_, set_id), snapshots_of_set in members.items():
         kept = [s for s in snapshots_of_set if reasons[s.snapshot_id]]
         kept_ids = {record_of(s).identity: s.snapshot_id for s in reversed(kept)}
         for snapshot in snapshots_of_set if kept else ():

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from snapback.core.model import Place, Snapshot, Timeline, record_of, taken_at
+from snapback.core.model import Home, Place, Snapshot, Timeline, record_of, taken_at
 from snapback.core.model import tags as our_tags
+from snapback.core.model.provenance import objections
 from snapback.core.model.times import age
 from snapback.core.trim import retention
 from snapback.core.trim.brake import Brake, Stopped, stopped_timelines
 from snapback.core.trim.policy import Policy
-from snapback.core.trim.retention import Home, Protection, Verdict
+from snapback.core.trim.retention import Protection, Verdict
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def plan_trim(
         stopped=tuple(stopped),
         faded=judgement.faded,
         unread_homes=protection.unread_homes,
-        unproven={s.snapshot_id: s.unproven.why for s in snapshots if s.unproven},
+        unproven=objections(snapshots),
     )
 
 

@@ -29,13 +29,13 @@ TAGS = marks(RUN, "helper", "token", EXPIRED)
 
 
 def lent(kind: Kind, name: str = "", **more: Any) -> Lent:
-    """Answer a thing that has expired; created with a name as EC2 tells it."""
+    """Return a thing that has expired; created with a name as EC2 tells it."""
     given = {"place": Place(REGION), "resource_id": f"{kind}", "tags": TAGS, "created_as": name}
     return Lent(kind=kind, **{**given, **more})
 
 
 def fate(thing: Lent, *others: Lent, run_id: str | None = None) -> Fate:
-    """Answer what is to become of the first of some things."""
+    """Return what is to become of the first of some things."""
     verdicts = plan_sweep([thing, *others], NOW, run_id)
     (found,) = (one.reason.kind for one in verdicts if one.thing is thing)
     return found
