@@ -44,7 +44,20 @@ for (;;) {
     sleep 0.001;
 }
 """
-CASES = {"/ alone": 0, "one volume and /": 1, "two volumes and /": 2, "four volumes and /": 4}
+#: so many data volumes, and so many file systems in a file on the one before; the first is on a data volume
+CASES = {
+    "/ alone": (0, 0),
+    "one volume and /": (1, 0),
+    "two volumes and /": (2, 0),
+    "four volumes and /": (4, 0),
+    "two stacked loops, four volumes and /": (4, 2),
+}
+#: makes a file system in a file, and mounts it: FILE FOLDER
+STACK = """
+set -e
+truncate -s 256M "$1"; mkfs.ext4 -q "$1"
+mkdir -p "$2"; mount -o loop "$1" "$2"
+"""
 
 
 def volumes(count: int) -> list[dict[str, Any]]:
@@ -59,6 +72,15 @@ def volumes(count: int) -> list[dict[str, Any]]:
         for letter in "fghi"[:count]
     ]
     return [{"device": "/dev/sda1", "size": 4}, *data]
+
+
+def stack(sandbox: Sandbox, instance_id: str, below: str) -> str:
+    """Make a file system in a file on another one, and mount it; answer where."""
+    folder = f"/stacked{below}"
+    command = ["sh", "-c", STACK, "sh", f"{below}/file", folder]
+    code, _, said = sandbox.hosts.run(instance_id, command)
+    assert code == 0, said
+    return folder
 
 
 @contextmanager
@@ -91,7 +113,7 @@ def measure(runs: int, latency_ms: int) -> Iterator[tuple[str, list[float]]]:
             "key_filename": sandbox.hosts.key_file,
             "host_keys": "console",
         }
-        for case, count in CASES.items():
+        for case, (count, stacked) in CASES.items():
             sandbox.reset()
             fleet = {
                 "name": "host",
@@ -101,8 +123,11 @@ def measure(runs: int, latency_ms: int) -> Iterator[tuple[str, list[float]]]:
             host = sandbox.load_fleet({"regions": {"us-east-1": {"instances": [fleet]}}})
             instance_id = host["us-east-1"]["host"]["instance_id"]
             folders = [volume["mount_point"] for volume in volumes(count)[1:]] or ["/var/tmp"]
+            for _ in range(stacked):
+                folders += [stack(sandbox, instance_id, folders[-1])]
+            sandbox.hosts.settle()
             sandbox.configure(latency_ms=latency_ms)
-            ssh = {**login, "remembered_keys": f"{home}/keys-{count}"}
+            ssh = {**login, "remembered_keys": f"{home}/keys-{count}-{stacked}"}
             settings_of_run = config.Settings.model_validate({"ssh": ssh})
             run = Patient(config.Loaded(settings=settings_of_run))
             yield case, [stall(sandbox, run, instance_id, folders) for _ in range(runs)]

@@ -61,7 +61,9 @@ class Terms:
 class Hold:
     """A freeze, and after it what became of it.
 
-    :ivar mount_points: what is frozen, in this order; thawed in the reverse.
+    :ivar levels: the mount points that are frozen side by side, level after level; thawed in the
+        reverse order.
+    :ivar mount_points: those of all levels, in this order.
     :ivar held: after the thaw: whether all were frozen all the time, by the host's own word.
     :ivar reason: after the thaw: why not, in words.
     :ivar left_frozen: after the thaw: the mount points that may be frozen still.
@@ -69,8 +71,9 @@ class Hold:
     :ivar post_problem: how ``post_thaw`` failed, in words, or ``""``.
     """
 
-    def __init__(self, mount_points: Sequence[str]) -> None:
-        self.mount_points = tuple(mount_points)
+    def __init__(self, levels: Sequence[Sequence[str]]) -> None:
+        self.levels = tuple(tuple(level) for level in levels if level)
+        self.mount_points = tuple(path for level in self.levels for path in level)
         self.held = False
         self.reason = ""
         self.left_frozen: tuple[str, ...] = ()
@@ -79,7 +82,10 @@ class Hold:
 
 
 def by_hand(host_name: str, mount_points: Iterable[str]) -> str:
-    """Answer what to tell a person when file systems may be left frozen."""
+    """Answer what to tell a person when file systems may be left frozen.
+
+    :param mount_points: in the order to thaw them.
+    """
     command = "; ".join(f"sudo fsfreeze -u {shlex.quote(path)}" for path in mount_points)
     return (
         f"{host_name}: file systems may be left frozen, and whoever writes to them hangs: "
@@ -90,7 +96,7 @@ def by_hand(host_name: str, mount_points: Iterable[str]) -> str:
 @contextmanager
 def frozen(
     host: Host,
-    mount_points: Sequence[str],
+    levels: Sequence[Sequence[str]],
     terms: Terms,
     *,
     alarm: Callable[[str], None],
@@ -101,14 +107,15 @@ def frozen(
     They are synced before. Where one can't be frozen, none is. Do nothing in the block but the one
     call; it must not wait.
 
-    :param mount_points: one for each file system, in the order to freeze them: the deepest first,
-        ``/`` last. Where there are none, only the commands run.
+    :param levels: a mount point for each file system. Those of a level are frozen side by side,
+        after those of the levels before. A file system in a file on another one has to come in an
+        earlier level than that one. Where there are none, only the commands run.
     :param alarm: told at once, in words, if a file system may be left frozen.
     :returns: the hold; after the block it says what became of it.
     :raises FreezeRefused: one can't be frozen, or another freeze goes on: none is frozen.
     :raises HostError: the host can't be talked to: none is frozen, or it thaws by itself.
     """
-    hold = Hold(mount_points)
+    hold = Hold(levels)
     if not (hold.mount_points or terms.pre_freeze or terms.post_thaw):
         yield hold
         hold.held = True
@@ -149,9 +156,10 @@ class _Freeze:
     def _start(self) -> Process:
         begin, hold, watch = (_script(name) for name in ("begin", "hold", "watch"))
         terms = self._terms
+        counts = " ".join(str(len(level)) for level in self.hold.levels)
         arguments = (
             *(hold, watch, terms.pre_freeze, terms.post_thaw, str(terms.hook_timeout_s)),
-            *(str(terms.limit_s), str(LEASE_S), *self.hold.mount_points),
+            *(str(terms.limit_s), str(LEASE_S), counts, *self.hold.mount_points),
         )
         return self._host.start(["sh", "-c", begin, "snapback-freeze", *arguments], as_root=True)
 

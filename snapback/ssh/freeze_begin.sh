@@ -1,7 +1,8 @@
-# Begins a freeze: sh -c THIS snapback-freeze HOLD WATCH PRE POST HOOK_LIMIT LIMIT LEASE MOUNT_POINT...
+# Begins a freeze: sh -c THIS snapback-freeze HOLD WATCH PRE POST HOOK_LIMIT LIMIT LEASE COUNTS MOUNT_POINT...
 #
 # HOLD and WATCH are the texts of freeze_hold.sh and freeze_watch.sh; PRE and POST the commands to run before and after, or
-# empty. The mount points come deepest first, / last. stdout, a line each, besides what those two say:
+# empty. The mount points come in the order to freeze them; COUNTS divides them, as freeze_hold.sh says. stdout, a line
+# each, besides what those two say:
 #   BUSY              another freeze has gone on here for 30 s; nothing was done
 #   PRE STATUS        PRE has ended so
 #   POST STATUS       POST has; it runs whenever PRE ran, whatever became of the freeze and of whoever asked for it
@@ -10,8 +11,8 @@
 # kills the holder, its group or its session leaves it alive. Never writes to disk. POSIX sh, coreutils, util-linux.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C
 export PATH LC_ALL
-hold=$1 watch=$2 pre=$3 post=$4 hook_limit=$5 limit=$6 lease=$7
-shift 7
+hold=$1 watch=$2 pre=$3 post=$4 hook_limit=$5 limit=$6 lease=$7 counts=$8
+shift 8
 trap : HUP INT TERM
 trap '' PIPE
 cd / || exit 1
@@ -33,6 +34,6 @@ hook PRE "$pre"
 for mount_point do
     sync -f -- "$mount_point" 2>/dev/null || sync
 done
-sh -c "$hold" snapback-hold "$limit" "$lease" "$@" | setsid sh -c "$watch" snapback-watch "$limit" "$@"
+sh -c "$hold" snapback-hold "$limit" "$lease" "$counts" "$@" | setsid sh -c "$watch" snapback-watch "$limit" "$@"
 exec 4<&-
 hook POST "$post"

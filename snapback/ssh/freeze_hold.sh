@@ -1,19 +1,21 @@
-# Holds file systems frozen while whoever asked for it keeps talking: LIMIT LEASE MOUNT_POINT...
+# Holds file systems frozen while whoever asked for it keeps talking: LIMIT LEASE COUNTS MOUNT_POINT...
 #
+# COUNTS divides the mount points into levels: "2 1" are two, then one. A level is frozen side by side, after all those
+# before it, and thawed before them: where one file system lies in a file on another, what lies above has to be frozen
+# first and thawed last, since both write to what lies below.
 # stdin: a "." at least every LEASE seconds while frozen; "T" asks for the thaw.
 # stdout, a line each, on its way through the watchdog to whoever asked:
 #   HOLDER PID        first of all
-#   FREEZING COUNT    so many of the mount points are about to be frozen, or all
+#   FREEZING COUNT    before each level: of the first COUNT mount points any may be frozen from now on
 #   REFUSED K WHY     the Kth could not be; those that were are thawed, none is left frozen
 #   FROZEN            all of them are
 #   STUCK K WHY       the Kth could not be thawed, or was found thawed ("Invalid argument")
 #   THAWED REASON     all others are thawed: "asked", or because of "lease", "limit", "signal"
-# All are frozen side by side, but / after the others; it is thawed before them. Whoever could still freeze keeps fd 6
-# open: only when all such processes are gone the watchdog sees the end of the pipe.
-limit=$1 lease=$2
-shift 2
+# Whoever could still freeze keeps fd 6 open: only when all such processes are gone the watchdog sees the end of the pipe.
+limit=$1 lease=$2 counts=$3
+shift 3
 exec 3<&0 6>&1
-reason='' frozen='' refusal=''
+reason='' frozen='' refusal='' mount_point=''
 trap 'reason=${reason:-signal}' HUP INT TERM
 trap '' PIPE
 set -f
@@ -31,18 +33,21 @@ freeze_one() {
     fi
 }
 
-freeze_all_but_root() {
+# FIRST LAST MOUNT_POINT...
+freeze_level() {
     trap '' HUP INT TERM
-    k=0
-    for mount_point do
+    k=$1 last=$2
+    shift 2
+    while [ "$k" -le "$last" ]; do
+        eval "mount_point=\${$k}"
+        freeze_one "$k" "$mount_point" &
         k=$((k + 1))
-        [ "$mount_point" = / ] || freeze_one "$k" "$mount_point" &
     done
     wait
     echo DONE
 }
 
-# Takes note of what these two said. Without its last word some may be frozen later: that is for the watchdog.
+# Takes note of what that said. Without its last word some may be frozen later: that is for the watchdog.
 note() {
     case $1 in
     *DONE) ;;
@@ -66,10 +71,10 @@ thaw_one() {
 thaw() {
     trap '' HUP INT TERM
     for k in $frozen; do
-        eval "mount_point=\${$k}"
-        if [ "$mount_point" = / ]; then
-            thaw_one "$k" /
+        if [ "$k" = , ]; then
+            wait
         else
+            eval "mount_point=\${$k}"
             thaw_one "$k" "$mount_point" &
         fi
     done
@@ -87,14 +92,13 @@ for mount_point do
 done
 uptime_s
 end=$((uptime + limit)) left=$limit
-echo "FREEZING $#"
-note "$(freeze_all_but_root "$@")"
-k=0
-for mount_point do
-    k=$((k + 1))
-    if [ "$mount_point" = / ] && [ -z "$refusal$reason" ]; then
-        note "$(freeze_one "$k" / && echo DONE)"
-    fi
+last=0
+for count in $counts; do
+    first=$((last + 1)) last=$((last + count))
+    [ -z "$refusal$reason" ] || break
+    echo "FREEZING $last"
+    frozen=", $frozen"
+    note "$(freeze_level "$first" "$last" "$@")"
 done
 if [ -n "$refusal" ]; then
     thaw "$@"

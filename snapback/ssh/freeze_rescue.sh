@@ -6,18 +6,23 @@
 #   READY             first of all
 #   THAWED K          it was frozen, and is no longer
 #   STUCK K WHY       it can't be thawed; "Invalid argument" says that it isn't frozen
+# Side by side, as asked for: one that lies in a file on another is not thawed before that other is.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C
 export PATH LC_ALL
 trap '' HUP INT TERM
 set -f
 mount_point=''
 
+thaw_one() {
+    if why=$(fsfreeze -u -- "$2" 2>&1); then
+        echo "THAWED $1"
+    else
+        echo "STUCK $1 ${why##*: }"
+    fi
+}
+
 echo READY
 while read -r k; do
     eval "mount_point=\${$k}"
-    if why=$(fsfreeze -u -- "$mount_point" 2>&1); then
-        echo "THAWED $k"
-    else
-        echo "STUCK $k ${why##*: }"
-    fi
+    thaw_one "$k" "$mount_point" &
 done

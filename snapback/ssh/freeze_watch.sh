@@ -5,17 +5,23 @@
 # thaws once more, and adds:
 #   STUCK K WHY       the Kth can't be thawed; "Invalid argument" says that it isn't frozen
 #   RESCUED           no other one is frozen
+# All are thawed side by side, the last first. One that lies in a file on another is not thawed before that other is,
+# which may happen only once the holder has ended; so nothing waits for the first round.
 # No here-document: some shells keep those in a file, and the disk may be frozen.
 limit=$1
 shift
 trap '' HUP INT QUIT USR1 USR2 PIPE ALRM TERM
 set -f
 
+thaw_one() {
+    why=$(fsfreeze -u -- "$2" 2>&1) || echo "STUCK $1 ${why##*: }"
+}
+
 thaw() {
     k=$frozen
     while [ "$k" -gt 0 ]; do
         eval "mount_point=\${$k}"
-        why=$(fsfreeze -u -- "$mount_point" 2>&1) || echo "STUCK $k ${why##*: }"
+        thaw_one "$k" "$mount_point" &
         k=$((k - 1))
     done
 }
@@ -35,4 +41,5 @@ thaw "$@" >&2
 [ -z "$holder" ] || kill -KILL "$holder"
 cat >&2
 thaw "$@"
+wait
 echo RESCUED

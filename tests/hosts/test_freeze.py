@@ -6,7 +6,8 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +25,28 @@ from tests.sandbox.conftest import instance
 
 DATA = "/srv/a b;$(c)'\""
 MOUNT_POINTS = (DATA, "/")
+LEVELS = ((DATA,), ("/",))
+#: each of the first two lies in a file on the next
+STACKED = ("/inner", "/pool", DATA)
+STACKED_LEVELS = tuple((path,) for path in STACKED)
+STACK = f"""
+set -e; cd {shlex.quote(DATA)}; mkdir -p /pool /inner
+truncate -s 64M pool; mkfs.ext4 -q pool; mount -o loop pool /pool
+truncate -s 32M /pool/inner; mkfs.ext4 -q /pool/inner; mount -o loop /pool/inner /inner
+"""
+#: an fsfreeze whose holder is killed when it has frozen DATA; it hangs, and can't be thawed until it ends
+HANGING_FSFREEZE = f"""
+set -e; cd /usr/sbin; mv fsfreeze real-fsfreeze; cat >fsfreeze <<'END'
+#!/bin/sh
+if [ "$3" = {shlex.quote(DATA)} ]; then
+    [ "$1" = -u ] && [ -e /run/hangs ] && echo "fsfreeze: x: Invalid argument" >&2 && exit 1
+    [ "$1" = -f ] && touch /run/hangs && real-fsfreeze "$@" && pkill -KILL -o -f ' snapback-hold [0-9]'
+    [ "$1" = -f ] && sleep 4 && rm /run/hangs && exit
+fi
+exec real-fsfreeze "$@"
+END
+chmod +x fsfreeze
+"""
 LIMIT_S = 3
 HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE}
 STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -41,11 +64,11 @@ class Web:
         self.host: Host = run.host(instance_by_id(run.conn(place), place, instance_id))
 
     @contextmanager
-    def frozen(self, *mount_points: str, **terms: Any) -> Iterator[Hold]:
+    def frozen(self, *levels: Sequence[str], **terms: Any) -> Iterator[Hold]:
         terms = {"limit_s": LIMIT_S, **terms}
         with frozen(
             self.host,
-            mount_points or MOUNT_POINTS,
+            levels or LEVELS,
             Terms(**terms),
             alarm=self.alarms.append,
             sleep=time.sleep,
@@ -65,8 +88,8 @@ class Web:
         """Tell whether files can be written now, or so soon that nothing is frozen."""
         return are_writable(self.sandbox, self.instance_id, *(paths or MOUNT_POINTS), within_s=2)
 
-    def becomes_writable(self) -> bool:
-        return are_writable(self.sandbox, self.instance_id, *MOUNT_POINTS)
+    def becomes_writable(self, *paths: str) -> bool:
+        return are_writable(self.sandbox, self.instance_id, *(paths or MOUNT_POINTS))
 
     def helpers(self) -> str:
         """The freeze's processes that are still there."""
@@ -101,7 +124,7 @@ def test_an_error_in_the_block_thaws(web: Web):
 def test_what_cannot_be_frozen_freezes_nothing(web: Web):
     web.inside("mkdir -p /mnt/memory && mount -t tmpfs memory /mnt/memory")
     for path, says in (("/mnt/memory", "not supported"), ("/etc", "not a mount point")):
-        with pytest.raises(FreezeRefused, match=says), web.frozen(DATA, path, "/"):
+        with pytest.raises(FreezeRefused, match=says), web.frozen((DATA, path), ("/",)):
             raise AssertionError("frozen")
         assert web.is_writable()
 
@@ -154,6 +177,45 @@ def test_those_who_thaw_killed_at_once(web: Web, killed):
     assert "may be left frozen" in first
     assert f"sudo fsfreeze -u /; sudo fsfreeze -u {shlex.quote(DATA)}" in first
     assert "nothing is left frozen" in last
+
+
+def test_stacked_ones_are_frozen_from_the_top_and_thawed_from_the_bottom(web: Web):
+    web.inside(STACK)
+    with web.frozen(*STACKED_LEVELS, limit_s=60) as hold:
+        with ThreadPoolExecutor() as pool:
+            assert not any(pool.map(web.is_writable, STACKED))
+    assert (hold.held, hold.reason, hold.left_frozen) == (True, "", ())
+    assert web.is_writable(*STACKED)
+    web.inside("mkdir -p /mnt/memory && mount -t tmpfs memory /mnt/memory")
+    for levels in (
+        (("/inner",), ("/pool", "/mnt/memory"), (DATA,)),
+        (("/inner",), ("/pool",), ("/mnt/memory", DATA)),
+        (("/inner", "/mnt/memory"), ("/pool",), (DATA,)),
+    ):
+        with pytest.raises(FreezeRefused, match="not supported"), web.frozen(*levels):
+            raise AssertionError("frozen")
+        assert web.is_writable(*STACKED)
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP):
+        with web.frozen(*STACKED_LEVELS) as hold:
+            web.kill("snapback-hold", number)
+            assert web.becomes_writable(*STACKED)
+        assert (hold.held, hold.left_frozen) == (False, ())
+    assert web.alarms == []
+    with web.frozen(*STACKED_LEVELS) as hold:
+        web.inside("pkill -KILL -f ' snapback-(hold|watch) [0-9]'")
+    assert web.is_writable(*STACKED)
+    assert hold.left_frozen == ()
+    thaws = [f"sudo fsfreeze -u {shlex.quote(path)}" for path in reversed(STACKED)]
+    assert "; ".join(thaws) in web.alarms[0]
+
+
+def test_a_holder_killed_while_the_freeze_of_one_below_goes_on(web: Web):
+    """A thaw of what lies above waits for that of what lies below, which isn't possible yet."""
+    web.inside(STACK + HANGING_FSFREEZE)
+    with pytest.raises(FreezeRefused, match="RESCUED"), web.frozen(*STACKED_LEVELS, limit_s=1):
+        raise AssertionError("frozen")
+    assert web.is_writable(*STACKED)
+    assert web.alarms == []
 
 
 def test_silence_from_here_thaws(web: Web):

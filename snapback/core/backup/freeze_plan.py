@@ -47,6 +47,13 @@ class FreezePlan:
     prospects: Mapping[str, Prospect]
 
     @property
+    def levels(self) -> tuple[tuple[str, ...], ...]:
+        """The mount points to freeze side by side, level after level."""
+        above = tuple(path for path in self.mount_points if path != "/")
+        root = tuple(path for path in self.mount_points if path == "/")
+        return tuple(level for level in (above, root) if level)
+
+    @property
     def shortcomings(self) -> list[str]:
         """What can't be had, a line each; not what is configured so."""
         return [
