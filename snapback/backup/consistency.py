@@ -263,7 +263,7 @@ def _shoot(
     shot = _Shot(answer_lost=answer_lost)
     with (
         run.turn(place, order.action),
-        frozen(host, plan.levels, terms, alarm=run.progress.alarm, sleep=run.sleep) as hold,
+        frozen(host, plan.mount_points, terms, alarm=run.progress.alarm, sleep=run.sleep) as hold,
     ):
         try:
             shot.taken = [read(place, said) for said in order.make(conn)]
