@@ -12,6 +12,7 @@ from typing import Any
 from host_helpers import needs_hosts, ssh, wait_for
 
 from ec2_sandbox import LaunchedSandbox, Sandbox, launch
+from ec2_sandbox.hosts import inner_loops
 from ec2_sandbox.hosts.sweep import loops_of
 
 pytestmark = needs_hosts
@@ -29,6 +30,7 @@ BOTH = {
 
 def about(sandbox: Sandbox) -> dict[str, Any]:
     found: dict[str, Any] = sandbox._ask("hosts")
+    found["loops"] = int(Path(found["folder"], inner_loops.RECORD).read_text())
     return found
 
 
@@ -36,6 +38,8 @@ def left(hosts: dict[str, Any]) -> list[str]:
     """Answers what there still is of a sandbox's hosts."""
     folder = Path(hosts["folder"])
     found = [*loops_of(folder)]
+    inner = range(hosts["loops"] + 1, hosts["loops"] + inner_loops.BLOCK)  # the first may be taken
+    found += [each.name for each in Path("/sys/block").glob("loop*") if int(each.name[4:]) in inner]
     found += [
         str(each) for each in (folder, Path("/sys/class/net", hosts["card"])) if each.exists()
     ]
@@ -52,11 +56,16 @@ def left(hosts: dict[str, Any]) -> list[str]:
 
 
 def freeze_all(sandbox: LaunchedSandbox) -> None:
-    """Freezes the disks of all instances, each with a writer that is stuck."""
+    """Freezes the disks of all instances, and what is in files on them, with writers stuck."""
     for host in sandbox.layout["eu-west-1"].values():
-        script = (
-            "for disk in /srv /; do fsfreeze -f $disk; (echo >$disk/stuck) >/dev/null 2>&1 & done"
-        )
+        script = """
+            truncate -s 64M /srv/file; mkfs.ext4 -q /srv/file; mkdir /pool
+            mount $(losetup -f --show /srv/file) /pool
+            truncate -s 32M /pool/file; mkfs.ext4 -q /pool/file; mkdir /inner
+            mount -o loop /pool/file /inner
+            for disk in /inner /pool /srv /; do
+                fsfreeze -f $disk; (echo >$disk/stuck) >/dev/null 2>&1 &
+            done"""
         assert sandbox.hosts.run(host["instance_id"], f"set -e; {script}") == (0, "", "")
         assert sandbox.hosts.run(host["instance_id"], "fsfreeze -f /srv")[0] != 0
 

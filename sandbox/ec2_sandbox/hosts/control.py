@@ -67,11 +67,17 @@ def _unmount(world: World, asked: Mapping[str, Any]) -> Any:
     return {}
 
 
+def _settle(world: World, _asked: Mapping[str, Any]) -> Any:
+    _hosts(world).watcher.settle()
+    return {}
+
+
 COMMANDS: dict[str, Callable[[World, Mapping[str, Any]], Any]] = {
     "host": _host,
     "host_network": _network,
     "host_power_off": _power_off,
     "hosts": _about,
+    "hosts_settle": _settle,
     "mount_snapshot": _mount,
     "snapshot_file": _file,
     "snapshot_image": _image,

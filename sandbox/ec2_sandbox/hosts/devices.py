@@ -9,12 +9,12 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2_sandbox.hosts import linux
-from ec2_sandbox.hosts.loops import Loop
+from ec2_sandbox.hosts import inner_loops, linux
+from ec2_sandbox.hosts.loops import MAJOR, Loop
 from ec2_sandbox.hosts.partitions import SECTOR, Partition, known_partitions, read_partitions
 from ec2_sandbox.hosts.programs import run
 
@@ -98,6 +98,18 @@ class Disk:
                 linux.delete_partition(self.loop.descriptor, number)
         self.loop.close()
 
+    def in_use(self, loops: Iterable[int]) -> bool:
+        """Says whether it is mounted, behind a loop device, or open for writing.
+
+        :param loops: the numbers of the loop devices that may have it behind them
+        """
+        devices = {self.loop.device, *map(self.part_device, self.partitions)}
+        return (
+            self.loop.is_held()
+            or inner_loops.have_behind(loops, devices)
+            or linux.is_written_to(devices)
+        )
+
     def part_device(self, number: int) -> tuple[int, int]:
         """Answers a partition's numbers, major and minor."""
         base = f"/sys/class/block/loop{self.loop.number}/loop{self.loop.number}p{number}/dev"
@@ -119,13 +131,34 @@ def publish(root: Path, disk: Disk) -> None:
         **({"device/serial": disk.serial, "device/model": MODEL} if disk.is_nvme else {}),
     }
     _show(root, block, disk.loop.device, size, values)
-    _udev(root, disk, disk.name, disk.loop.device, disk.loop.path, "")
+    _udev(root, disk.serial, disk.name, disk.loop.device, disk.loop.path, "")
     for number, part in sorted(partitions.items()):
         name, device = disk.part_name(number), disk.part_device(number)
         values = {"partition": number, "start": part.start // SECTOR}
         _show(root, block / name, device, part.size, values)
         path = f"{disk.loop.path}p{number}"
-        _udev(root, disk, name, device, path, f"-part{number}")
+        _udev(root, disk.serial, name, device, path, f"-part{number}")
+
+
+def publish_loops(root: Path, numbers: Iterable[int]) -> None:
+    """Gives an instance the nodes of loop devices; what is in /sys is the kernel's own."""
+    for number in numbers:
+        name = f"loop{number}"
+        node = root / "dev" / name
+        linux.make_block_node(node, (MAJOR, number))
+        os.chown(node, 0, DISK_GROUP)
+        for link in (f"block/{name}", f"class/block/{name}", f"dev/block/{MAJOR}:{number}"):
+            _link(root / "sys" / link, f"/sys/devices/virtual/block/{name}")
+
+
+def publish_content(root: Path, number: int) -> None:
+    """Writes udev's data of what is on a loop device of an instance, or deletes it."""
+    name, device = f"loop{number}", (MAJOR, number)
+    if inner_loops.backing_file(number) is not None:
+        _udev(root, "", name, device, f"/dev/{name}", "")
+    else:
+        _relink(root, name, {})
+        (root / "run/udev/data" / f"b{MAJOR}:{number}").unlink(missing_ok=True)
 
 
 def withdraw(root: Path, disk: Disk) -> None:
@@ -177,9 +210,9 @@ def _show(
 
 
 def _udev(
-    root: Path, disk: Disk, name: str, device: tuple[int, int], path: str, suffix: str
+    root: Path, serial: str, name: str, device: tuple[int, int], path: str, suffix: str
 ) -> None:
-    """Writes udev's data of a disk or partition, and the links in /dev/disk that follow of it."""
+    """Writes udev's data of a block device, and the links in /dev/disk that follow of it."""
     found = probe(path)
     values = {_UDEV[key]: value for key, value in found.items() if key in _UDEV}
     links = {
@@ -187,10 +220,10 @@ def _udev(
         "by-label": _encoded(found["LABEL"]) if found.get("LABEL") else None,
         "by-partuuid": found.get("PART_ENTRY_UUID"),
     }
-    if disk.is_nvme:
-        serial = f"{MODEL.replace(' ', '_')}_{disk.serial}"
-        values |= {"ID_SERIAL": serial, "ID_SERIAL_SHORT": disk.serial, "ID_MODEL": MODEL}
-        links["by-id"] = f"nvme-{serial}{suffix}"
+    if serial:
+        whole = f"{MODEL.replace(' ', '_')}_{serial}"
+        values |= {"ID_SERIAL": whole, "ID_SERIAL_SHORT": serial, "ID_MODEL": MODEL}
+        links["by-id"] = f"nvme-{whole}{suffix}"
     made = {f"{folder}/{link}": f"../../{name}" for folder, link in links.items() if link}
     _relink(root, name, made)
     if "ID_FS_LABEL" in values:

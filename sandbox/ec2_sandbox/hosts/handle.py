@@ -51,6 +51,10 @@ class HostsHandle:
         )
         return ended.returncode, ended.stdout, ended.stderr
 
+    def settle(self) -> None:
+        """Waits until udev's data says what is on all disks and loop devices, as udevadm settle."""
+        self._ask("hosts_settle")
+
     def cut_network(self, instance_id: str) -> None:
         """Cuts an instance's cable: what is sent is lost, and nobody is told."""
         self._ask("host_network", instance_id=instance_id, cut=True)

@@ -15,6 +15,7 @@ from typing import Any
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import linux, sweep
 from ec2_sandbox.hosts.devices import Disk
+from ec2_sandbox.hosts.inner_loops import InnerLoops
 from ec2_sandbox.hosts.loops import open_loop
 from ec2_sandbox.hosts.machine import Machine, Model
 from ec2_sandbox.hosts.needs import why_not
@@ -49,6 +50,7 @@ class Hosts:
         self.pool = Pool(self.folder)
         self.network = Network()
         self.watcher = Watcher()
+        self.inner_loops = InnerLoops(self.folder)
         self.key_file = self.folder / "id_ed25519"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sandbox", "-f",
              str(self.key_file)])  # fmt: skip
@@ -105,7 +107,7 @@ class Hosts:
         model = Model(instance.instance_type, instance.virtualization_type, wish.init, wish.syslog)
         folder = self.folder / "instances" / instance.id
         self.machines[instance.id] = Machine(
-            folder, model, first, self.pool, self.network, self.watcher
+            folder, model, first, self.pool, self.network, self.watcher, self.inner_loops
         )
         root = instance.block_device_mapping.get(instance.root_device_name)
         if root is not None:

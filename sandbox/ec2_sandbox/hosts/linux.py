@@ -6,9 +6,11 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import os
 import stat
 import struct
+from collections.abc import Container
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -65,6 +67,23 @@ def thaw(folder: str | Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def is_written_to(devices: Container[tuple[int, int]]) -> bool:
+    """Says whether a process other than this one has one of some block devices open for writing."""
+    for path in glob.iglob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            if (
+                stat.S_ISBLK(found.st_mode)
+                and (os.major(found.st_rdev), os.minor(found.st_rdev)) in devices
+                and not path.startswith(f"/proc/{os.getpid()}/")
+            ):
+                about = Path(path.replace("/fd/", "/fdinfo/")).read_text()
+                flags = int(about.partition("flags:")[2].split()[0], 8)
+                if flags & os.O_ACCMODE != os.O_RDONLY:
+                    return True
+    return False
 
 
 def add_partition(disk: int, number: int, start: int, size: int) -> None:

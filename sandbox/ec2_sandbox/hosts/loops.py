@@ -12,6 +12,9 @@ from pathlib import Path
 
 CONTROL = Path("/dev/loop-control")
 MAJOR = 7
+#: from here on the numbers are those of instances (see :mod:`.inner_loops`)
+FIRST_INNER = 10_000
+_ADD = 0x4C80
 _GET_FREE = 0x4C82
 _CONFIGURE = 0x4C0A
 _AUTOCLEAR, _DIRECT_IO, _READ_ONLY = 4, 16, 1
@@ -35,7 +38,7 @@ class Loop:
         """Its node in the machine's own /dev."""
         return f"/dev/loop{self.number}"
 
-    def in_use(self) -> bool:
+    def is_held(self) -> bool:
         """Says whether it is mounted, swapped to, or held by anything exclusively."""
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_EXCL))
@@ -62,7 +65,9 @@ def open_loop(file: Path, *, read_only: bool = False, direct: bool = True) -> Lo
     try:
         for _ in range(_TRIES):
             number = fcntl.ioctl(control, _GET_FREE)
-            descriptor = _open_node(number)
+            if number >= FIRST_INNER:
+                number = fcntl.ioctl(control, _ADD, -1)
+            descriptor = open_node(number)
             flags = _AUTOCLEAR | (_DIRECT_IO if direct else 0) | (_READ_ONLY if read_only else 0)
             try:
                 fcntl.ioctl(descriptor, _CONFIGURE, _configuration(backing, flags, file.name))
@@ -78,12 +83,13 @@ def open_loop(file: Path, *, read_only: bool = False, direct: bool = True) -> Lo
         os.close(control)
 
 
-def _open_node(number: int) -> int:
+def open_node(number: int, flags: int = os.O_RDWR) -> int:
+    """Opens a loop device by its number, making its node where nobody else does."""
     path = f"/dev/loop{number}"
     with contextlib.suppress(FileExistsError):
         if not os.path.exists(path):
             os.mknod(path, stat.S_IFBLK | 0o660, os.makedev(MAJOR, number))
-    return os.open(path, os.O_RDWR)
+    return os.open(path, flags)
 
 
 def _configuration(backing: int, flags: int, name: str) -> bytes:

@@ -16,7 +16,16 @@ from pathlib import Path
 
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import sweep
-from ec2_sandbox.hosts.devices import Disk, is_nitro, publish, withdraw, xen_name
+from ec2_sandbox.hosts.devices import (
+    Disk,
+    is_nitro,
+    publish,
+    publish_content,
+    publish_loops,
+    withdraw,
+    xen_name,
+)
+from ec2_sandbox.hosts.inner_loops import InnerLoops, backing_file
 from ec2_sandbox.hosts.loops import open_loop
 from ec2_sandbox.hosts.network import PREFIX, Network
 from ec2_sandbox.hosts.pool import Pool
@@ -56,6 +65,7 @@ class Machine:
         pool: Pool,
         network: Network,
         watcher: Watcher,
+        inner_loops: InnerLoops,
     ) -> None:
         self.folder = folder
         self.model = model
@@ -65,6 +75,8 @@ class Machine:
         #: what is to become of it: running, stop, terminate, reboot, nothing
         self.wanted = "stop"
         self.disks: dict[str, Disk] = {}
+        #: the numbers of the loop devices that it may make itself, from a boot to its end
+        self.loops: Sequence[int] = ()
         #: the first process, while there is one
         self.pid: int | None = None
         self.booted = False
@@ -75,6 +87,7 @@ class Machine:
         self._pool = pool
         self._network = network
         self._watcher = watcher
+        self._inner_loops = inner_loops
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,6 +128,8 @@ class Machine:
                 self.pid = pid
                 for disk in self.disks.values():
                     publish(self.root, disk)
+                self.loops = self._inner_loops.take()
+                publish_loops(self.root, self.loops)
                 self._watcher.watch(self.root / "dev", self._written)
             talk.sendall(b"\n")
             self.booted = self._is_ready()
@@ -184,6 +199,8 @@ class Machine:
             for disk in self.disks.values():
                 disk.close()
             self.disks.clear()
+            self._inner_loops.give_back(self.loops)
+            self.loops = ()
         self._network.unplug(self.port)
         if code in (REBOOT, -signal.SIGHUP):
             return "reboot"
@@ -228,7 +245,7 @@ class Machine:
             disk = self.disks.get(volume_id)
             if disk is None:
                 return True
-            if disk.loop.in_use():
+            if disk.in_use(self.loops):
                 return False
             with self._while_it_lives() as lives:
                 if lives:
@@ -246,6 +263,11 @@ class Machine:
                     if written and lives:
                         disk.refresh()
                         publish(self.root, disk)
+            for number in self.loops:
+                if f"loop{number}" in names or backing_file(number) is None:
+                    with self._while_it_lives() as lives:
+                        if lives:
+                            publish_content(self.root, number)
 
     @contextlib.contextmanager
     def _while_it_lives(self) -> Iterator[bool]:

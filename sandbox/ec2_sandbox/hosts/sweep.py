@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ec2_sandbox.hosts import linux
+from ec2_sandbox.hosts import inner_loops, linux
 
 PREFIX = "ec2-sandbox-hosts-"
 LOCK = "lock"
@@ -78,10 +78,11 @@ def clear(folder: Path) -> None:
         runners = list(_runners(folder))
         for runner in runners:
             kill(runner)
-        if not runners and not list(loops_of(folder)):
+        if not runners and not list(loops_of(folder)) and inner_loops.remove_all(folder):
             break
         if not runners:
             _thaw_forgotten(folder)
+            inner_loops.remove_all(folder)
         time.sleep(_STEP)
     _remove_cgroups(folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -138,11 +139,12 @@ def _runners(folder: Path) -> Iterator[int]:
 
 
 def loops_of(folder: Path) -> Iterator[str]:
-    """Yields the loop devices whose files are, or were, in a folder."""
+    """Yields the loop devices whose files are, or were, in a folder, or on such a device."""
     for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
             if f"{folder.name}/" in entry.read_text():
                 yield f"/dev/{entry.parts[3]}"
+    yield from (f"/dev/loop{number}" for number in inner_loops.bound(folder))
 
 
 def _thaw_forgotten(folder: Path) -> None:

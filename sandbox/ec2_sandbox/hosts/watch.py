@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import struct
 import threading
 import time
@@ -13,6 +14,7 @@ from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import linux
 
 _TRIES, _PAUSE = 5, 0.1
+_STEP = 0.005
 _EVENT = struct.Struct("iIII")
 
 
@@ -22,6 +24,7 @@ class Watcher:
     def __init__(self) -> None:
         self._descriptor = linux.inotify()
         self._callbacks: dict[int, Callable[[set[str]], None]] = {}
+        self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
 
     def watch(self, folder: Path, callback: Callable[[set[str]], None]) -> None:
@@ -32,22 +35,35 @@ class Watcher:
         watch = linux.inotify_add(self._descriptor, folder, linux.IN_CLOSE_WRITE)
         self._callbacks[watch] = callback
 
+    def settle(self) -> None:
+        """Waits until of all that has been closed by now those who asked have been told."""
+        while True:
+            with self._lock:
+                if not select.select([self._descriptor], [], [], 0)[0]:
+                    return
+            time.sleep(_STEP)
+
     def _run(self) -> None:
         while True:
-            data = os.read(self._descriptor, 65536)
-            seen: dict[int, set[str]] = {}
-            while data:
-                watch, mask, _, length = _EVENT.unpack_from(data)
-                name = data[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode()
-                data = data[_EVENT.size + length :]
-                if mask & linux.IN_IGNORED:
-                    self._callbacks.pop(watch, None)
-                else:
-                    seen.setdefault(watch, set()).add(name)
-            for watch, names in seen.items():
-                callback = self._callbacks.get(watch)
-                if callback is not None:
-                    _call(callback, names)
+            select.select([self._descriptor], [], [])
+            with self._lock:
+                self._read()
+
+    def _read(self) -> None:
+        data = os.read(self._descriptor, 65536)
+        seen: dict[int, set[str]] = {}
+        while data:
+            watch, mask, _, length = _EVENT.unpack_from(data)
+            name = data[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode()
+            data = data[_EVENT.size + length :]
+            if mask & linux.IN_IGNORED:
+                self._callbacks.pop(watch, None)
+            else:
+                seen.setdefault(watch, set()).add(name)
+        for watch, names in seen.items():
+            callback = self._callbacks.get(watch)
+            if callback is not None:
+                _call(callback, names)
 
 
 def _call(callback: Callable[[set[str]], None], names: set[str]) -> None:
