@@ -44,7 +44,7 @@ for (;;) {
     sleep 0.001;
 }
 """
-#: so many data volumes, and so many file systems in a file on the one before; the first is on a data volume
+#: so many data volumes, and so many file systems, each in a file on the one before
 CASES = {
     "/ alone": (0, 0),
     "one volume and /": (1, 0),

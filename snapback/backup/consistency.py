@@ -176,20 +176,35 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
     :raises ApiError: EC2 refuses; all is thawed.
     """
     with run.freeze_slots, run.host(instance) as host:
-        plan = _plan_freeze(run, host, instance, order.volumes)
         terms = terms_of(run, instance)
-        if plan.shortcomings and run.settings.freeze.require_consistent:
-            reason = f"not consistent: {'; '.join(plan.shortcomings)}"
-            raise host.error(reason, "or take back require_consistent")
         shot = _Shot()
         for attempt in range(1, MOST_FREEZES + 1):
             if before := _wait_for_room(run, order):
                 return found_again(before, consistent=True)
+            plan = _plan_freeze(run, host, instance, order.volumes)
+            if plan.shortcomings and run.settings.freeze.require_consistent:
+                reason = f"not consistent: {'; '.join(plan.shortcomings)}"
+                raise host.error(reason, "or take back require_consistent")
             shot = _shoot(run, host, plan, terms, order, answer_lost=shot.answer_lost)
             if not shot.may_be_repeated or attempt == MOST_FREEZES:
                 break
             log.info("%s: to be frozen once more: %s", host.name, shot.refusal)
-        return _judge(run, host, plan, terms, shot)
+        if shot.hold.held:
+            plan = _look_again(run, host, instance, order, plan)
+        return _judge(run, host, plan, shot)
+
+
+def _look_again(
+    run: Run, host: Host, instance: Instance, order: Order, plan: FreezePlan
+) -> FreezePlan:
+    """Return a plan with what a look after the thaw tells of the time in between.
+
+    A program that opened a disk after the first look, and wrote to it, has it open still.
+    """
+    try:
+        return plan.confirmed(_plan_freeze(run, host, instance, order.volumes))
+    except HostError as error:
+        return plan.unconfirmed(str(error))
 
 
 def found_again(snapshots: Collection[Snapshot], *, consistent: bool) -> Still:
@@ -262,7 +277,7 @@ def _shoot(
     return shot
 
 
-def _judge(run: Run, host: Host, plan: FreezePlan, terms: Terms, shot: _Shot) -> Still:
+def _judge(run: Run, host: Host, plan: FreezePlan, shot: _Shot) -> Still:
     """Answer what the snapshots are worth, and call them so.
 
     :raises LeftFrozen: nothing was taken, and a file system may be left frozen.
@@ -274,19 +289,17 @@ def _judge(run: Run, host: Host, plan: FreezePlan, terms: Terms, shot: _Shot) ->
         assert shot.refusal is not None
         raise left or shot.refusal
     held = hold.held and not shot.refusal
-    application = bool(terms.pre_freeze) and not hold.pre_problem
-    problems = [*plan.shortcomings, hold.pre_problem, hold.post_problem]
+    less = list(plan.shortcomings)
     if shot.refusal:
-        problems.append("EC2's answer was lost while they were frozen: crash-consistent")
+        less.append("EC2's answer was lost while they were frozen: crash-consistent")
     elif not held:
-        problems.append(f"crash-consistent: {hold.reason}")
+        less.append(f"crash-consistent: {hold.reason}")
     error: SnapbackError | None = left
-    if not held and not left and run.settings.freeze.require_consistent:
-        error = SnapbackError(f"taken, but not consistent as required: {hold.reason}")
-    still = Still(tuple(shot.taken), tuple(filter(None, problems)), error)
-    return _called(
-        run, still, lambda volume_id: plan.verdict(volume_id, held=held, application=application)
-    )
+    if less and not left and run.settings.freeze.require_consistent:
+        error = SnapbackError(f"taken, but not consistent as required: {'; '.join(less)}")
+    problems = filter(None, [*less, hold.pre_problem, hold.post_problem])
+    still = Still(tuple(shot.taken), tuple(problems), error)
+    return _called(run, still, lambda volume_id: plan.verdict(volume_id, held=held))
 
 
 def _called(run: Run, still: Still, verdict: Callable[[str], Consistency]) -> Still:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from snapback.core.disks.devices import FileSystem, Layout
+from snapback.core.disks.layouts import FileSystem, Layout
 from snapback.core.log_context import about, of_item
 from snapback.core.model import Instance, Volume
 from snapback.ec2 import instances
@@ -189,7 +189,8 @@ def mounted(host: Host, side: Side, layout: Layout) -> FileSystem:
     :raises UsageError: there is none, or something else was mounted over it.
     """
     point = side.mount_point
-    found = next((one for one in layout.file_systems if point in one.mount_points), None)
+    own = [one for one in layout.file_systems if not one.level]
+    found = next((one for one in own if point in one.mount_points), None)
     if found is None:
         raise UsageError(f"{side} isn't mounted at {point} there: mount it, and nothing else")
     number = host.sudo(["mountpoint", "-d", "--", point]).stdout.strip()

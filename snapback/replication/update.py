@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from snapback.core.disks.devices import FileSystem
+from snapback.core.disks.layouts import FileSystem
 from snapback.core.model import Snapshot, Volume, record
 from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Step

@@ -1,25 +1,28 @@
 """The block devices of a host, and what is on them: the one place that runs lsblk.
 
-Source: lsblk(8), proc_pid_mountinfo(5).
+Source: lsblk(8), losetup(8), proc_pid_mountinfo(5), proc_pid_fd(5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from importlib.resources import files
 
-from snapback.core.disks.devices import LSBLK, BlockDevice, Layout, layout_of, read_lsblk
+from snapback.core.disks.devices import BlockDevice, read_devices
+from snapback.core.disks.layouts import Layout, layout_of
 from snapback.core.model import Volume
 from snapback.ssh.host import Host
 
 
 def block_devices(host: Host) -> tuple[BlockDevice, ...]:
-    """Return the block devices of a host, with their mount points.
+    """Return the block devices of a host, with their mount points and users.
 
     :raises HostError: lsblk fails, or its output can't be read.
     """
-    said = host.sudo(LSBLK).stdout
+    script = (files("snapback.ssh") / "layout.sh").read_text(encoding="utf-8")
+    said = host.sudo(["sh", "-c", script, "snapback-layout"]).stdout
     try:
-        return read_lsblk(said)
+        return read_devices(said)
     except ValueError as error:
         raise host.error(str(error), "see what lsblk says there") from error
 

@@ -34,13 +34,14 @@ set -e; cd {shlex.quote(DATA)}; mkdir -p /pool /inner
 truncate -s 64M pool; mkfs.ext4 -q pool; mount -o loop pool /pool
 truncate -s 32M /pool/inner; mkfs.ext4 -q /pool/inner; mount -o loop /pool/inner /inner
 """
-#: an fsfreeze whose holder is killed when it has frozen DATA; it hangs, and can't be thawed until it ends
+#: an fsfreeze whose holder is killed when it has frozen DATA, which can't be thawed until it ends
 HANGING_FSFREEZE = f"""
 set -e; cd /usr/sbin; mv fsfreeze real-fsfreeze; cat >fsfreeze <<'END'
 #!/bin/sh
 if [ "$3" = {shlex.quote(DATA)} ]; then
     [ "$1" = -u ] && [ -e /run/hangs ] && echo "fsfreeze: x: Invalid argument" >&2 && exit 1
-    [ "$1" = -f ] && touch /run/hangs && real-fsfreeze "$@" && pkill -KILL -o -f ' snapback-hold [0-9]'
+    [ "$1" = -f ] && touch /run/hangs && real-fsfreeze "$@"
+    [ "$1" = -f ] && pkill -KILL -o -f ' snapback-hold [0-9]'
     [ "$1" = -f ] && sleep 4 && rm /run/hangs && exit
 fi
 exec real-fsfreeze "$@"
@@ -181,9 +182,8 @@ def test_those_who_thaw_killed_at_once(web: Web, killed):
 
 def test_stacked_ones_are_frozen_from_the_top_and_thawed_from_the_bottom(web: Web):
     web.inside(STACK)
-    with web.frozen(*STACKED_LEVELS, limit_s=60) as hold:
-        with ThreadPoolExecutor() as pool:
-            assert not any(pool.map(web.is_writable, STACKED))
+    with web.frozen(*STACKED_LEVELS, limit_s=60) as hold, ThreadPoolExecutor() as pool:
+        assert not any(pool.map(web.is_writable, STACKED))
     assert (hold.held, hold.reason, hold.left_frozen) == (True, "", ())
     assert web.is_writable(*STACKED)
     web.inside("mkdir -p /mnt/memory && mount -t tmpfs memory /mnt/memory")

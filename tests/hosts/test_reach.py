@@ -13,12 +13,13 @@ from ec2_sandbox import LaunchedSandbox, launch
 from ec2_sandbox.hosts.needs import why_not
 
 from snapback import config
-from snapback.core.disks.devices import LSBLK, Layout, layout_of, read_lsblk
+from snapback.core.disks.layouts import Layout, layout_of
 from snapback.core.model import Instance, Place
 from snapback.ec2.instances import instance_by_id
 from snapback.errors import HostError, HostKeyError, HostTimeout, HostUnreachable
 from snapback.run import Run
 from snapback.ssh.host_keys import HostKey
+from snapback.ssh.layout import block_devices
 from tests.ssh.conftest import make_key
 
 PLACE = Place("us-east-1")
@@ -156,7 +157,7 @@ def test_the_file_systems_of_volumes(sandbox: LaunchedSandbox, new_run: Callable
     ):
         instance = known(sandbox, run, name)
         with run.host(instance) as host:
-            blocks = read_lsblk(host.sudo(LSBLK).stdout)
+            blocks = block_devices(host)
         layouts = layout_of(instance.devices, blocks).values()
         assert [
             (one.device_name, one.block_device and one.block_device.kname, *mount_points(one))
@@ -174,7 +175,7 @@ def test_what_is_mounted_beneath_something_else_is_nothing_that_could_be_frozen(
     with run.host(web) as host:
         try:
             host.sudo(cover)
-            blocks = read_lsblk(host.sudo(LSBLK).stdout)
+            blocks = block_devices(host)
         finally:
             host.sudo(uncover)
     _, data = layout_of(web.devices, blocks).values()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.hosts import linux, sweep
-from ec2_sandbox.hosts.devices import Disk
+from ec2_sandbox.hosts.devices import Disk, probe
 from ec2_sandbox.hosts.inner_loops import InnerLoops
 from ec2_sandbox.hosts.loops import open_loop
 from ec2_sandbox.hosts.machine import Machine, Model
@@ -28,6 +29,7 @@ from ec2_sandbox.hosts.wishes import FileSystem, Wish
 
 BOOTS_AT_ONCE = 4
 READY_SECONDS = 120.0
+_TRIES, _PAUSE = 20, 0.1
 _CODES = {
     "pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64,
     "stopped": 80,
@@ -244,7 +246,7 @@ class Hosts:
         try:
             disk.refresh()
             path = f"{loop.path}p{partition}" if partition else loop.path
-            run(["mount", "-o", options, path, str(folder)])
+            _mount(path, folder, options)
         finally:
             loop.close()
             image.unlink()
@@ -298,6 +300,22 @@ def _explain(instance: Any, machine: Machine, how: str) -> None:
             code, text = "Server.InternalError", "The instance has lost its power"
         instance.state_reason.code = code
         instance.state_reason.message = f"{code}: {text}"
+
+
+def _mount(path: str, folder: Path, options: str) -> None:
+    """Mounts a clone of what may be mounted elsewhere on this kernel.
+
+    Two btrfs of one UUID are kept apart by the kernel, but not while one is just being unmounted.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            run(["mount", "-o", options, path, str(folder)])
+        except SandboxError:
+            if not left or probe(path).get("TYPE") != "btrfs":
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _in_thread(function: Callable[..., None], *arguments: Any) -> None:

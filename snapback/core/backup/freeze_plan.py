@@ -5,16 +5,12 @@ Read off the layout of the volumes there; decided with reasons, shown or done el
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from snapback.core.disks.devices import (
-    BlockDevice,
-    FileSystem,
-    Layout,
-    Treatment,
-    in_freezing_order,
-)
+from snapback.core.disks.devices import BlockDevice
+from snapback.core.disks.layouts import FileSystem, Layout, Treatment, in_freezing_order
 from snapback.core.model import Consistency
 
 
@@ -24,34 +20,34 @@ class Prospect:
 
     :ivar reason: why not better, in words, or ``""``.
     :ivar as_configured: whether it is the configuration that wants it no better.
-    :ivar by_freezing: whether it takes the freeze; what isn't in use needs none.
+    :ivar frozen: the ``maj_min`` of the file systems whose freeze it takes; what isn't in use needs
+        none.
     """
 
     consistency: Consistency
     reason: str = ""
     as_configured: bool = False
-    by_freezing: bool = True
+    frozen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class FreezePlan:
     """What to freeze on a host.
 
-    :ivar mount_points: one of each file system, in the order to freeze them.
+    :ivar levels: one mount point of each file system, in the order to freeze them; those of one
+        level side by side.
     :ivar to_sync: of those that can't be frozen but do no harm: an EFI system partition.
     :ivar prospects: volume id -> what can be had.
     """
 
-    mount_points: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
     to_sync: tuple[str, ...]
     prospects: Mapping[str, Prospect]
 
     @property
-    def levels(self) -> tuple[tuple[str, ...], ...]:
-        """The mount points to freeze side by side, level after level."""
-        above = tuple(path for path in self.mount_points if path != "/")
-        root = tuple(path for path in self.mount_points if path == "/")
-        return tuple(level for level in (above, root) if level)
+    def mount_points(self) -> tuple[str, ...]:
+        """What is frozen, in this order."""
+        return tuple(point for level in self.levels for point in level)
 
     @property
     def shortcomings(self) -> list[str]:
@@ -62,18 +58,48 @@ class FreezePlan:
             if prospect.reason and not prospect.as_configured
         ]
 
-    def verdict(self, volume_id: str, *, held: bool, application: bool) -> Consistency:
-        """Answer how consistent a volume's snapshot has become.
+    def verdict(self, volume_id: str, *, held: bool) -> Consistency:
+        """Return how consistent a volume's snapshot has become.
 
         :param held: whether all was frozen the whole time.
-        :param application: whether the applications were told before, and took it well.
         """
         prospect = self.prospects.get(volume_id)
-        if prospect is None or (prospect.by_freezing and not held):
+        if prospect is None or (prospect.frozen and not held):
             return Consistency.CRASH
-        if prospect.consistency is Consistency.FILESYSTEM and application and held:
-            return Consistency.APPLICATION
         return prospect.consistency
+
+    def confirmed(self, after: FreezePlan) -> FreezePlan:
+        """Return this plan with what has come to light by a second look, after the thaw.
+
+        :param after: the plan that this look gives.
+        """
+        return replace(
+            self,
+            prospects={
+                volume_id: self._confirmed(prospect, after.prospects[volume_id])
+                for volume_id, prospect in self.prospects.items()
+            },
+        )
+
+    def _confirmed(self, before: Prospect, after: Prospect) -> Prospect:
+        if before.reason:
+            return before
+        if after.reason:
+            return replace(after, reason=f"meanwhile {after.reason}")
+        if after.frozen - before.frozen:
+            return Prospect(Consistency.CRASH, "a file system was mounted on it meanwhile")
+        return before
+
+    def unconfirmed(self, why: str) -> FreezePlan:
+        """Return this plan where nobody could look a second time."""
+        unknown = Prospect(Consistency.CRASH, f"what used it meanwhile isn't known: {why}")
+        return replace(
+            self,
+            prospects={
+                volume_id: prospect if prospect.reason else unknown
+                for volume_id, prospect in self.prospects.items()
+            },
+        )
 
 
 def plan_freeze(layouts: Mapping[str, Layout], *, freeze_root: bool) -> FreezePlan:
@@ -81,51 +107,64 @@ def plan_freeze(layouts: Mapping[str, Layout], *, freeze_root: bool) -> FreezePl
 
     A file system on several volumes, or mounted several times, is frozen once.
 
-    :param layouts: volume id -> where it is on the host.
+    :param layouts: volume id -> where it is on the host; these are the volumes of one set.
     :param freeze_root: whether ``/`` may be frozen.
     """
     systems = in_freezing_order(layouts.values())
+    wanted = [one for one in systems if freeze_root or not one.is_root]
+    disks = {one.block_device.maj_min for one in layouts.values() if one.block_device}
     return FreezePlan(
-        mount_points=_those_to(Treatment.FREEZE, systems, freeze_root),
-        to_sync=_those_to(Treatment.SYNC, systems, freeze_root),
-        prospects={volume: _prospect(layout, freeze_root) for volume, layout in layouts.items()},
+        levels=_levels([one for one in wanted if one.treatment is Treatment.FREEZE]),
+        to_sync=tuple(one.mount_points[0] for one in wanted if one.treatment is Treatment.SYNC),
+        prospects={
+            volume_id: _prospect(layout, disks, freeze_root=freeze_root)
+            for volume_id, layout in layouts.items()
+        },
     )
 
 
-def _those_to(
-    treatment: Treatment, systems: Sequence[FileSystem], freeze_root: bool
-) -> tuple[str, ...]:
+def _levels(systems: Sequence[FileSystem]) -> tuple[tuple[str, ...], ...]:
+    """Return the mount points to freeze, level by level; ``/`` is the last of its own level."""
     return tuple(
-        system.mount_points[0]
-        for system in systems
-        if system.treatment is treatment and (freeze_root or not _is_root(system))
+        tuple(one.mount_points[0] for one in level)
+        for _, level in groupby(systems, key=lambda one: (one.level, one.is_root))
     )
 
 
-def _is_root(system: FileSystem) -> bool:
-    return "/" in system.mount_points
+def _prospect(layout: Layout, disks: Collection[str], *, freeze_root: bool) -> Prospect:
+    """Return how consistent a volume's snapshot can be.
+
+    :param disks: the ``maj_min`` of the disks in the set.
+    """
+    if reason := _why_not(layout, disks):
+        return Prospect(Consistency.CRASH, reason)
+    if not freeze_root and any(system.is_root for system in layout.file_systems):
+        return Prospect(Consistency.CRASH, "/ is not frozen (freeze_root)", as_configured=True)
+    in_use = [one for one in layout.file_systems if one.treatment is Treatment.FREEZE]
+    return Prospect(Consistency.FILESYSTEM, frozen=frozenset(one.maj_min for one in in_use))
 
 
-def _how_used(raw: BlockDevice) -> str:
-    if raw.mounted_elsewhere:
-        return f"{raw.path} is mounted out of reach: in a container, or beneath another mount"
-    return f"{raw.path} is used without a mount ({raw.fs_type or raw.type})"
-
-
-def _prospect(layout: Layout, freeze_root: bool) -> Prospect:
+def _why_not(layout: Layout, disks: Collection[str]) -> str:
+    """Return why a volume's snapshot can only be like after a power cut, or ``""``."""
     if layout.block_device is None:
-        return Prospect(
-            Consistency.CRASH, f"its device {layout.device_name} isn't found on the host"
-        )
+        return f"its device {layout.device_name} isn't found on the host"
     if layout.raw:
-        return Prospect(Consistency.CRASH, _how_used(layout.raw[0]))
+        return _how_used(layout.raw[0])
+    if layout.written:
+        device = layout.written[0]
+        return f"{device.path} is open for writing, past any file system: {device.writers[0]}"
     for system in layout.file_systems:
         if system.treatment is Treatment.UNSUPPORTED:
             kind = system.fs_type or "a file system of an unknown kind"
-            return Prospect(
-                Consistency.CRASH, f"{system.mount_points[0]} is {kind}, which can't be frozen"
-            )
-    if not freeze_root and any(_is_root(system) for system in layout.file_systems):
-        return Prospect(Consistency.CRASH, "/ is not frozen (freeze_root)", as_configured=True)
-    in_use = any(one.treatment is Treatment.FREEZE for one in layout.file_systems)
-    return Prospect(Consistency.FILESYSTEM, by_freezing=in_use)
+            return f"{system.mount_points[0]} is {kind}, which can't be frozen"
+    if elsewhere := sorted(path for disk, path in layout.parts.items() if disk not in disks):
+        return f"what is on it is on {', '.join(elsewhere)} as well, of which no snapshot is taken"
+    return ""
+
+
+def _how_used(raw: BlockDevice) -> str:
+    if raw.is_adrift:
+        return f"{raw.path} is a loop device, and its file, which can't be found, may be on it"
+    if raw.mounted_elsewhere:
+        return f"{raw.path} is mounted out of reach: in a container, or beneath another mount"
+    return f"{raw.path} is used without a mount ({raw.fs_type or raw.type})"

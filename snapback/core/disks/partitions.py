@@ -166,5 +166,7 @@ def used_by(path: str, blocks: tuple[BlockDevice, ...]) -> str:
             return f"{block.path} is mounted in a container"
         if block.type not in ("disk", "part", "loop"):
             return f"{block.path} ({block.type}) is on it"
+        if block.writers:
+            return f"{block.path} is open for writing: {block.writers[0]}"
         waiting += [by_number[number] for number in block.children]
     return ""

@@ -9,7 +9,7 @@ import pytest
 
 from snapback.core.disks import answers
 from snapback.core.disks.btrfs import read_btrfs
-from snapback.core.disks.devices import read_lsblk
+from snapback.core.disks.devices import read_devices
 from snapback.core.disks.ext import read_ext
 from snapback.core.disks.partitions import read_dump
 from snapback.core.disks.xfs import read_xfs
@@ -120,7 +120,7 @@ def test_a_partition_whose_name_looks_like_fields() -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"blockdevices": [{"size": 1e999}]}'])
 def test_an_lsblk_that_is_made_to_break_its_reader(text: str) -> None:
     with pytest.raises(ValueError, match="lsblk's answer can't be read"):
-        read_lsblk(text)
+        read_devices(text)
 
 
 def test_an_rsync_that_prints_no_numbers() -> None:

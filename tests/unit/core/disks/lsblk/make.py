@@ -5,17 +5,20 @@ Run: ``python -m tests.unit.core.disks.lsblk.make``
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
-
-from snapback.core.disks.devices import LSBLK
 
 HERE = Path(__file__).parent
 GIB = 1 << 30
 _MIB = 1 << 20
+_SCRIPT = (files("snapback.ssh") / "layout.sh").read_text(encoding="utf-8")
+(_FIRST,) = re.findall("^columns=(.*)$", _SCRIPT, re.MULTILINE)
+COLUMNS = f"{_FIRST},MOUNTPOINTS"
 _SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
 
@@ -36,6 +39,7 @@ class Device:
     serial: str = ""
     uuid: str = ""
     kind: str = ""
+    ro: bool = False
     dm_name: str = ""
     on: Sequence[Device] = ()
     parts: Sequence[Device] = field(default_factory=tuple)
@@ -55,16 +59,16 @@ def answer(devices: Sequence[Device]) -> str:
                 swaps += f"{_node(one)} partition 1048572 0 -2\n" if "swap" in one.mounts else ""
         _write(root / "proc/self/mountinfo", "\n".join(mounts) + "\n")
         _write(root / "proc/swaps", _SWAPS + swaps)
-        command = LSBLK[2].partition(" 2>")[0].replace("lsblk", f"lsblk --sysroot {root}", 1)
+        command = ["lsblk", "--sysroot", str(root), "--json", "-b", "-o", COLUMNS]
         return subprocess.run(
-            command.split(), check=True, capture_output=True, text=True, errors="surrogateescape"
+            command, check=True, capture_output=True, text=True, errors="surrogateescape"
         ).stdout
 
 
 def _sysfs(root: Path, device: Device, folder: Path) -> None:
     _write(folder / "dev", f"{device.number}\n")
     _write(folder / "size", f"{device.size // 512}\n")
-    _write(folder / "ro", "0\n")
+    _write(folder / "ro", f"{int(device.ro)}\n")
     for name in ("holders", "slaves"):
         (folder / name).mkdir()
     by_number = root / "sys/dev/block" / device.number
@@ -152,8 +156,8 @@ def _ubuntu_2404() -> list[Device]:
         part("nvme0n1", 16, "259:4", 913 * _MIB, "ext4", "/boot"),
     )
     snaps = [
-        Device("loop0", "7:0", 26 * _MIB, "squashfs", ("/snap/amazon-ssm-agent/9881",)),
-        Device("loop1", "7:1", 74 * _MIB, "squashfs", ("/snap/core22/1748",)),
+        Device("loop0", "7:0", 26 * _MIB, "squashfs", ("/snap/amazon-ssm-agent/9881",), ro=True),
+        Device("loop1", "7:1", 74 * _MIB, "squashfs", ("/snap/core22/1748",), ro=True),
     ]
     return [*snaps, nvme(0, "a", parts=root), nvme(1, "b", 100)]
 
@@ -235,6 +239,36 @@ def _btrfs() -> list[Device]:
     return [nvme(0, "a", parts=(root,)), pool, nvme(2, "c", 10, fs="btrfs", uuid=uuid)]
 
 
+def _loops() -> list[Device]:
+    """Return a host with a file system in a file on /data, and another one in a file on that."""
+    loops = [
+        Device("loop0", "7:0", 26 * _MIB, "squashfs", ("/snap/core22/1748",), ro=True),
+        Device("loop1", "7:1", GIB, "ext4", ("/pool",)),
+        Device("loop2", "7:2", GIB, "xfs", ("/pool/deep/below",)),
+    ]
+    root = (part("nvme0n1", 1, "259:1", 8 * GIB, "ext4", "/"),)
+    disks = [nvme(0, "a", parts=root), nvme(1, "b", 10, fs="xfs", mounts=("/data",))]
+    return [*loops, *disks, nvme(2, "c", 10, fs="ext4", mounts=("/srv",))]
+
+
+def _bcache() -> list[Device]:
+    """Return a host whose volume is cached on its instance store."""
+    disk = nvme(1, "b", 100, fs="bcache")
+    store = Device("nvme2n1", "259:64", 50 * GIB, "bcache", serial="AWS2A0F4B0E7C3D1A5F6")
+    cache = Device("bcache0", "252:0", 100 * GIB, "ext4", ("/data",), on=(disk, store))
+    return [nvme(0, "a", fs="ext4", mounts=("/",)), disk, store, cache]
+
+
+def _logs() -> list[Device]:
+    """Return a host with an XFS and its log on two volumes, and an ext4 and its journal on two."""
+    return [
+        nvme(0, "a", fs="xfs", mounts=("/data",)),
+        nvme(1, "b", fs="xfs_external_log"),
+        nvme(2, "c", fs="ext4", mounts=("/srv",)),
+        nvme(3, "d", fs="jbd"),
+    ]
+
+
 def _names() -> list[Device]:
     points = (
         "/srv/with space",
@@ -262,8 +296,11 @@ def _raw() -> list[Device]:
 
 HOSTS = {
     "amazon-linux-2023": _amazon_linux_2023,
+    "bcache": _bcache,
     "btrfs": _btrfs,
     "debian-12": _debian_12,
+    "logs": _logs,
+    "loops": _loops,
     "luks": _luks,
     "lvm": _lvm,
     "names": _names,
