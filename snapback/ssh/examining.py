@@ -9,7 +9,7 @@ Source: e2fsck(8), dumpe2fs(8), xfs_repair(8), btrfs-check(8).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapback.core.disks.filesystems import EXT, PACKAGES, Found
@@ -209,43 +209,3 @@ def _said(*texts: str) -> str:
         if words := " ".join(text.split()):
             return words[-LONGEST_SAID:]
     return "it said nothing"
-
-
-@dataclass(frozen=True)
-class Mountable:
-    """A file system on a disk.
-
-    :ivar number: its partition's; 0: it takes all of the disk.
-    :ivar node: its block device.
-    :ivar size: in bytes.
-    """
-
-    number: int
-    node: str
-    fs_type: str
-    size: int
-
-
-def fit_to_mount(host: Host, device: str) -> Sequence[Mountable]:
-    """Answer the file systems on a disk.
-
-    :raises HostError: nothing can.
-    """
-    tools.demand(host, tools.BASE, may_install=True)
-    found = disks.probe(host, device)
-    if found.has_file_system:
-        return [Mountable(0, device, found.fs_type, found.size)]
-    nodes = []
-    if found.has_table:
-        tools.demand(host, tools.TABLE, may_install=True)
-        for part in disks.read_table(host, device).partitions:
-            node = node_of(device, part.number)
-            inside = disks.probe(host, node)
-            if inside.has_file_system:
-                nodes.append(Mountable(part.number, node, inside.fs_type, inside.size))
-    if not nodes:
-        raise host.error(
-            f"there is no file system on it: {found.fs_type or found.table or 'nothing known'}",
-            "restore_volume makes a volume of it that you can attach to an instance of yours",
-        )
-    return nodes
