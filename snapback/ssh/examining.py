@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from snapback.core.disks.filesystems import EXT, PACKAGES, Found
 from snapback.core.disks.partitions import node_of
 from snapback.core.model.digest import Digest
+from snapback.core.text import abridged
 from snapback.core.verify.examination import Part
 from snapback.errors import CommandFailed
 from snapback.ssh import digesting, disks, tools
@@ -204,8 +205,6 @@ def _run(host: Host, *argv: str) -> Completed:
 
 
 def _said(*texts: str) -> str:
-    """Answer the end of the first text that says something, on one line."""
-    for text in texts:
-        if words := " ".join(text.split()):
-            return words[-LONGEST_SAID:]
-    return "it said nothing"
+    """Return the first text that says something, abridged."""
+    told = (abridged(text, LONGEST_SAID) for text in texts)
+    return next(filter(None, told), "it said nothing")
