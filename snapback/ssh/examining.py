@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from snapback.core.disks.checks import complaints
 from snapback.core.disks.filesystems import EXT, PACKAGES, Found
 from snapback.core.disks.partitions import node_of
 from snapback.core.model.digest import Digest
@@ -205,6 +206,6 @@ def _run(host: Host, *argv: str) -> Completed:
 
 
 def _said(*texts: str) -> str:
-    """Return the first text that says something, abridged."""
-    told = (abridged(text, LONGEST_SAID) for text in texts)
+    """Return what the first text that says something complains about, abridged."""
+    told = (abridged(complaints(text), LONGEST_SAID) for text in texts)
     return next(filter(None, told), "it said nothing")
