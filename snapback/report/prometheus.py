@@ -119,6 +119,11 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
         "How many replicas are being made.",
         tuple((labels, len(replicas.pending)) for labels, replicas in replicas),
     )
+    yield Metric(
+        "snapback_replicas_in_error",
+        "How many replicas ended in error.",
+        tuple((labels, len(replicas.broken)) for labels, replicas in replicas),
+    )
 
 
 def _of_fleet(status: Status, now_s: float) -> Iterator[Metric]:
