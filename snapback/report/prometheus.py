@@ -72,7 +72,7 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
     )
     yield Metric(
         "snapback_last_snapshot_consistency",
-        "How consistent that one is: 0 crash, 1 filesystem, 2 stopped, 3 application.",
+        "How consistent that one is: 0 crash, 1 filesystem, 2 stopped, 3 application, as of old.",
         tuple(
             (labels, one.history.last.consistency) for one, labels in volumes if one.history.last
         ),
