@@ -37,7 +37,6 @@ An error carries what it knows as attributes; ``str(error)`` is the one line for
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from snapback.words import Word, worst_of
@@ -223,21 +222,25 @@ class HostTimeout(HostError):
 class CommandFailed(HostError):
     """A command ended badly.
 
-    :ivar argv: the command.
+    :ivar argv: the command; ``shown`` is how it is told.
     :ivar returncode: its exit status; -1 where a signal killed it.
-    :ivar stderr: the end of what it said.
+    :ivar stderr: what it said, abridged.
     """
 
     def __init__(
-        self, host: str, region: str, argv: Sequence[str], returncode: int, stderr: str
+        self,
+        host: str,
+        region: str,
+        argv: Sequence[str],
+        shown: str,
+        returncode: int,
+        stderr: str,
     ) -> None:
         self.argv = tuple(argv)
         self.returncode = returncode
         self.stderr = stderr
         how = "was killed" if returncode < 0 else f"ended with {returncode}"
-        super().__init__(
-            host, region, f"{shlex.join(argv)[:200]} {how}", stderr or "it said nothing"
-        )
+        super().__init__(host, region, f"{shown} {how}", stderr or "it said nothing")
 
 
 class FreezeRefused(HostError):

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance, Place, Tags
 from snapback.core.model.tags import EXPIRES
-from snapback.core.status.health import Finding, Limits, Severity, judge, worst
+from snapback.core.status.health import (
+    Finding,
+    Limits,
+    Severity,
+    judge,
+    judge_leftover,
+    worst,
+)
 from snapback.core.status.history import History, Standing
 from snapback.core.status.survey import Seen, Survey, survey
 from snapback.core.trim.brake import Brake
@@ -28,7 +35,7 @@ class Judged:
     """A volume's history, and what is wrong with it.
 
     :ivar limits: those that hold for it.
-    :ivar findings: the worst first; none for a volume that shouldn't be backed up.
+    :ivar findings: the worst first.
     """
 
     history: History
@@ -58,6 +65,15 @@ class Status:
     def earmarked(self) -> list[Judged]:
         """The volumes that should be backed up."""
         return [one for one in self.judged if one.history.standing is Standing.EARMARKED]
+
+    @property
+    def leftover(self) -> list[Judged]:
+        """The volumes of which no more backups are taken, and something is wrong with the old."""
+        return [
+            one
+            for one in self.judged
+            if one.history.standing is not Standing.EARMARKED and one.findings
+        ]
 
     @property
     def severity(self) -> Severity:
@@ -136,7 +152,7 @@ def judge_all(
         findings = (
             judge(history, limits, root_is_frozen=root_is_frozen)
             if history.standing is Standing.EARMARKED
-            else ()
+            else judge_leftover(history, limits)
         )
         judged.append(Judged(history, limits, tuple(findings)))
     fine = [one for one in judged if _is_kept_up(one.history)]

@@ -35,7 +35,7 @@ class CheckLimits(Strict):
     consistency: Literal["crash", "filesystem", "application"] = Field(
         "crash",
         description="how consistent a snapshot of the last `max_age` has to be; `crash` demands "
-        "nothing",
+        "nothing; `application` is what only snapshots of older versions are called",
     )
     max_verified_age: Span | None = Field(
         None,

@@ -26,7 +26,8 @@ class Freeze(Strict):
         None,
         min_length=1,
         description="a command line that sh runs on the host as root before its file systems are "
-        "frozen: a database's flush",
+        "frozen: to write out what is in memory, or to stop a service; a lock that it takes ends "
+        "with it",
     )
     post_thaw: str | None = Field(
         None,

@@ -79,7 +79,8 @@ class Override(Login):
     )
     pre_freeze: Text | None = Field(
         None,
-        description="a command line run as root, by sh, before its file systems are frozen",
+        description="a command line run as root, by sh, before its file systems are frozen; it has "
+        "ended when they are",
     )
     post_thaw: Text | None = Field(None, description="the same, after they were thawed")
     verify_command: Text | None = Field(

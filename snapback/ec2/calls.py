@@ -24,6 +24,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from snapback.core.secrets import redact
+from snapback.core.text import abridged
 from snapback.ec2.pace import Pace, Turn, Wait
 from snapback.errors import (
     ApiError,
@@ -49,7 +50,6 @@ LONGEST_THROTTLED_S = 15 * 60.0
 MOST_REPEATED = 5
 LONGEST_PAUSE_S = 20.0
 FIRST_PAUSE_S = 0.25
-LONGEST_REASON = 300
 
 _TURN = "snapback_turn"
 _LOST = "snapback_answer_lost"
@@ -254,7 +254,7 @@ def may_have_succeeded_before(error: ApiError) -> bool:
 
 def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:
     """Answer the error of ours that says the same as one of botocore's."""
-    reason = redact(" ".join(str(error).split()))[:LONGEST_REASON]
+    reason = abridged(str(error))
     if isinstance(error, aws.ClientError):
         return _refusal(error, action, region)
     if isinstance(error, aws.UnauthorizedSSOTokenError | aws.SSOTokenLoadError):

@@ -87,13 +87,12 @@ def page_of_trimming(plans: Sequence[TrimPlan], read_at: datetime) -> Page:
 
 def _row_of(judged: Judged, verdicts: Verdicts) -> Row:
     history = judged.history
-    state, word = _STANDINGS.get(
-        history.standing, (judged.severity.name.lower(), judged.severity.name.lower())
-    )
+    severity = judged.severity.name.lower()
+    state, word = _STANDINGS.get(history.standing, (severity, severity))
     last = history.last
     in_use = history.standing is Standing.EARMARKED
     return Row(
-        state=state,
+        state=severity if judged.findings else state,
         word=word,
         name=history.name,
         instance_id=history.instance_id,
@@ -106,7 +105,7 @@ def _row_of(judged: Judged, verdicts: Verdicts) -> Row:
         last_more=last.consistency.name.lower() if last else "",
         kept=len(history.completed),
         kept_more=f"over {age(history.age(history.completed[0]))}" if last else "",
-        why=history.why_no_longer or "; ".join(finding.text for finding in judged.findings),
+        why="; ".join(filter(None, (history.why_no_longer, *(f.text for f in judged.findings)))),
         lanes=(
             Lane(
                 str(history.place),
@@ -208,7 +207,8 @@ def _verdict(status: Status) -> str:
         return "nothing is backed up"
     if not bad:
         unread = ", as far as could be read" if status.survey.unread else ""
-        return f"all {len(status.earmarked)} volumes are well{unread}"
+        rest = ", but not all that is left of others" if status.leftover else ""
+        return f"all {len(status.earmarked)} volumes are well{unread}{rest}"
     verb = "needs" if bad == 1 else "need"
     return f"{bad} of {many(len(status.earmarked), 'volume')} {verb} attention"
 

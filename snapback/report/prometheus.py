@@ -72,7 +72,7 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
     )
     yield Metric(
         "snapback_last_snapshot_consistency",
-        "How consistent that one is: 0 crash, 1 filesystem, 2 stopped, 3 application.",
+        "How consistent that one is: 0 crash, 1 filesystem, 2 stopped, 3 application, as of old.",
         tuple(
             (labels, one.history.last.consistency) for one, labels in volumes if one.history.last
         ),
@@ -118,6 +118,11 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
         "snapback_replicas_pending",
         "How many replicas are being made.",
         tuple((labels, len(replicas.pending)) for labels, replicas in replicas),
+    )
+    yield Metric(
+        "snapback_replicas_in_error",
+        "How many replicas ended in error.",
+        tuple((labels, len(replicas.broken)) for labels, replicas in replicas),
     )
 
 

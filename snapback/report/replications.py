@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 
 from snapback.core.replication.estimate import CHANGED_A_DAY, Estimate, estimate
 from snapback.core.replication.replication_plan import ReplicationPlan
 from snapback.replication.routes import Replication
-from snapback.report.report import Column, Report, fact, in_words
+from snapback.report.report import Column, Report, fact, in_words, tally
 from snapback.run import Run
-from snapback.words import Word
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),
@@ -60,8 +58,7 @@ def _summary(plan: ReplicationPlan, replication: Replication) -> str:
         if outcome.place == plan.destination
         and outcome.facts.get("source_region") == plan.source.region
     ]
-    count = Counter(outcome.word for outcome in here)
-    said = ", ".join(f"{count[word]} {word}" for word in Word if word in count)
+    said = ", ".join(tally(here))
     moved = [outcome.facts for outcome in here if "bytes_crossed" in outcome.facts]
     if moved:
         read, crossed = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from snapback.core.model.outcome import Outcome
-from snapback.words import worst_of
+from snapback.words import Word, worst_of
 
 if TYPE_CHECKING:
     from snapback.run import Run
@@ -67,6 +68,15 @@ def fact(name: str) -> Callable[[Outcome], str]:
 def count(name: str) -> Callable[[Outcome], str]:
     """Answer the cell that shows how many items a fact lists."""
     return lambda outcome: str(len(outcome.facts[name])) if name in outcome.facts else ""
+
+
+def tally(outcomes: Iterable[Outcome], *, but: Collection[Word] = ()) -> list[str]:
+    """Return how many outcomes there are of each word, as ``2 failed``.
+
+    :param but: the words that are told otherwise.
+    """
+    found = Counter(outcome.word for outcome in outcomes)
+    return [f"{found[word]} {word}" for word in Word if found[word] and word not in but]
 
 
 def in_words(outcome: Outcome) -> str:

@@ -86,8 +86,8 @@ def _problems(status: Status) -> list[str]:
     if not status.earmarked and not status.survey.bare and not status.survey.unread:
         return ["no instance has the earmark: nothing is backed up"]
     found = [
-        (one.severity, f"{whose(one.history)}: {', '.join(f.text for f in one.findings)}")
-        for one in status.earmarked
+        (one.severity, f"{whose(one.history)}: {_findings(one)}")
+        for one in status.judged
         if one.findings
     ]
     found += [
@@ -98,6 +98,10 @@ def _problems(status: Status) -> list[str]:
         finding = bare_finding(instance)
         found.append((finding.severity, f"{instance.name or instance.instance_id}: {finding.text}"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])]
+
+
+def _findings(judged: Judged) -> str:
+    return ", ".join(finding.text for finding in judged.findings)
 
 
 def whose(history: History) -> str:
@@ -131,8 +135,8 @@ def _performance(status: Status) -> str:
         "unknown": f"{unknown};;;0",
         "oldest_backup": _oldest(ages),
         "oldest_replica": _oldest(replica_ages),
-        "pending": f"{sum(len(h.pending) for h in _in_use(status))};;;0",
-        "errors": f"{sum(len(h.broken) for h in _in_use(status))};;;0",
+        "pending": f"{sum(len(one.history.pending) for one in status.earmarked)};;;0",
+        "errors": f"{sum(len(one.history.all_broken) for one in status.judged)};;;0",
     }
     return " ".join(f"{name}={value}" for name, value in data.items())
 
@@ -143,10 +147,6 @@ def _oldest(ages: list[tuple[int, int]]) -> str:
         return "U"
     age_s, limit_s = max(ages)
     return f"{age_s}s;;{limit_s};0"
-
-
-def _in_use(status: Status) -> list[History]:
-    return [one.history for one in status.earmarked]
 
 
 def _outcomes(status: Status) -> list[Outcome]:
@@ -171,9 +171,10 @@ def _is(one: Judged, standing: Standing) -> bool:
 
 def _outcome(judged: Judged) -> Outcome:
     history = judged.history
-    word, explanation = WORDS[judged.severity], ", ".join(f.text for f in judged.findings)
+    word, explanation = WORDS[judged.severity], _findings(judged)
     if history.standing is Standing.NO_LONGER:
-        word, explanation = Word.WARNING, f"{history.standing.value}: {history.why_no_longer}"
+        former = f"{history.standing.value}: {history.why_no_longer}"
+        word, explanation = Word.WARNING, "; ".join(filter(None, (former, explanation)))
     return Outcome(
         subject=history.volume_id,
         word=word,
@@ -271,23 +272,29 @@ def _bare(instance: Any) -> Outcome:
 def _orphans(status: Status) -> list[Outcome]:
     outcomes = []
     for place in status.places:
-        here = [h for h in status.survey.of(Standing.ORPHAN) if h.place == place]
+        gone = [o for o in status.judged if _is(o, Standing.ORPHAN) and o.history.place == place]
+        here = [one.history for one in gone]
         if not here:
             continue
         snapshots = [s for h in here for s in _all(h)]
+        wrong = [f"{one.history.volume_id}: {_findings(one)}" for one in gone if one.findings]
         size = sum(snapshot.size_gib for snapshot in snapshots)
+        left = (
+            f"{many(len(here), 'volume')} gone: {many(len(snapshots), 'snapshot')} and replicas "
+            f"left, {size} GiB at most"
+        )
         outcomes.append(
             Outcome(
                 subject="volumes that are gone",
-                word=Word.OK,
-                explanation=f"{many(len(here), 'volume')} gone: {many(len(snapshots), 'snapshot')} "
-                f"and replicas left, {size} GiB at most",
+                word=Word.WARNING if wrong else Word.OK,
+                explanation="; ".join((left, *wrong)),
                 place=place,
                 facts={
                     "standing": Standing.ORPHAN.value,
                     "volumes": sorted(h.volume_id for h in here),
                     "snapshots": len(snapshots),
                     "size_gib": size,
+                    "in_error": [_in_error(s) for h in here for s in h.all_broken],
                 },
             )
         )
@@ -339,6 +346,11 @@ def _summary(status: Status) -> list[str]:
         if severity and counted[severity]
     )
     lines = [f"{many(len(status.earmarked), 'volume')} to back up: {bad or 'all is well'}"]
+    if status.leftover:
+        lines.append(
+            f"{many(len(status.leftover), 'volume')} no longer backed up: what is left needs "
+            "attention"
+        )
     if status.survey.excluded:
         lines.append(f"{many(status.survey.excluded, 'volume')} left out by the tag")
     return lines

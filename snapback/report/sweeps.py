@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapback.core.model.outcome import Outcome
-from snapback.report.report import Column, Report, fact, in_words
+from snapback.report.report import Column, Report, fact, in_words, tally
 from snapback.words import Word
 
 COLUMNS = (
@@ -17,7 +17,9 @@ COLUMNS = (
 
 
 def sweep_report(outcomes: Sequence[Outcome], dry_run: bool) -> Report:
-    """Answer the report of what was, or would be, removed."""
-    gone = sum(outcome.word in (Word.DELETED, Word.WOULD) for outcome in outcomes)
-    verb = "to be removed" if dry_run else "removed"
-    return Report(outcomes=outcomes, columns=COLUMNS, summary=[f"{gone} {verb}"])
+    """Return the report of what was, or would be, removed."""
+    things = [outcome for outcome in outcomes if "kind" in outcome.facts]
+    goes = Word.WOULD if dry_run else Word.DELETED
+    gone = sum(outcome.word is goes for outcome in things)
+    said = [f"{gone} {'to be removed' if dry_run else 'removed'}", *tally(things, but={goes})]
+    return Report(outcomes=outcomes, columns=COLUMNS, summary=[", ".join(said)])

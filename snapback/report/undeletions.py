@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.tags import KEEP
-from snapback.report.report import Column, Report, fact, in_words
+from snapback.report.report import Column, Report, fact, in_words, tally
 from snapback.undelete import Undeletion
 from snapback.words import Word
 
@@ -30,14 +30,13 @@ COLUMNS = (
 
 def undelete_report(undeletion: Undeletion, dry_run: bool) -> Report:
     """Return the report of an undeletion, or of what one would do."""
-    words = Counter(outcome.word for outcome in undeletion.outcomes)
-    restored = words[Word.DONE] + words[Word.BROKEN] + words[Word.NOT_KEPT]
-    there = words[Word.ALREADY_RESTORED]
-    if dry_run:
-        summary = [f"{words[Word.WOULD]} to be restored, {there} already restored"]
-    else:
-        summary = [f"{restored} restored, {there} already restored"]
-    if not dry_run and restored + there > words[Word.NOT_KEPT]:
+    snapshots = [outcome for outcome in undeletion.outcomes if "snapshot" in outcome.facts]
+    words = Counter(outcome.word for outcome in snapshots)
+    done, verb = (Word.WOULD, "to be restored") if dry_run else (Word.DONE, "restored")
+    said = [f"{words[done]} {verb}", f"{words[Word.ALREADY_RESTORED]} already restored"]
+    said += tally(snapshots, but={done, Word.ALREADY_RESTORED})
+    summary = [", ".join(said)]
+    if not dry_run and words[Word.DONE] + words[Word.ALREADY_RESTORED] + words[Word.BROKEN]:
         summary.append(
             f"they have the tag {KEEP}: their volumes are not trimmed there until you remove it"
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from snapback.report.report import Column, Report, fact, in_words
+from snapback.report.report import Column, Report, fact, in_words, tally
 from snapback.verify import Verification
-from snapback.words import Word
 
 COLUMNS = (
     Column("snapshot", lambda outcome: outcome.subject),
@@ -23,10 +22,14 @@ def verification_report(verification: Verification, dry_run: bool) -> Report:
     summary = []
     for plan in verification.plans:
         said = f"{plan.place}: {len(plan.chosen)} of {plan.total} snapshots, {plan.size_gib} GiB"
-        if dry_run:
-            summary.append(f"{said}, to be verified on one temporary instance")
-            continue
-        here = [o.word for o in verification.outcomes if o.place == plan.place]
-        words = ", ".join(f"{here.count(word)} {word}" for word in Word if word in here)
-        summary.append(f"{said}: {words or 'none'}")
+        here = [
+            outcome
+            for outcome in verification.outcomes
+            if outcome.place == plan.place and "snapshot" in outcome.facts
+        ]
+        found = ", ".join(tally(here)) or "none"
+        said += ", to be verified on one temporary instance" if dry_run else f": {found}"
+        if plan.gaps:
+            said += f"; sets from which volumes are missing: {len(plan.gaps)}"
+        summary.append(said)
     return Report(outcomes=verification.outcomes, columns=COLUMNS, summary=summary)

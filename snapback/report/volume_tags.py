@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapback.core.model.outcome import Outcome
-from snapback.report.report import Column, Report, fact, in_words
+from snapback.report.report import Column, Report, fact, in_words, tally
 from snapback.words import Word
 
 COLUMNS = (
@@ -18,11 +18,11 @@ COLUMNS = (
 
 
 def volume_tags_report(outcomes: Sequence[Outcome], dry_run: bool) -> Report:
-    """Answer the report of the tags that volumes got, or would get."""
+    """Return the report of the tags that volumes got, or would get."""
+    volumes = [outcome for outcome in outcomes if "volume" in outcome.facts]
     bad = {Word.FAILED, Word.NOT_DONE, Word.ALREADY_GONE}
-    changed = sum(bool(o.facts.get("tags")) and o.word not in bad for o in outcomes)
+    changed = sum(bool(one.facts["tags"]) and one.word not in bad for one in volumes)
     verb = "to be tagged" if dry_run else "tagged"
-    volumes = sum("volume" in outcome.facts for outcome in outcomes)
-    return Report(
-        outcomes=outcomes, columns=COLUMNS, summary=[f"{changed} of {volumes} volumes {verb}"]
-    )
+    said = [f"{changed} of {len(volumes)} volumes {verb}"]
+    said += tally(volumes, but={Word.DONE, Word.WOULD})
+    return Report(outcomes=outcomes, columns=COLUMNS, summary=[", ".join(said)])

@@ -27,7 +27,7 @@ from urllib.request import Request, urlopen
 from snapback import config
 from snapback.config import TaskHooks
 from snapback.core.secrets import keep_address, redact, redact_json
-from snapback.core.text import printable
+from snapback.core.text import abridged, printable
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ LONGEST_TRY_S = 10.0
 LONGEST_FACT = 32_000  # bytes; Linux takes 128 KiB for one variable, and at least as much for all
 LONGEST_BODY = 10_000  # bytes
 LONGEST_COUNT = 40  # bytes of the line that counts those left out
-LONGEST_SAID = 1 << 16  # bytes in which secrets are looked for before the tail is cut off
-LONGEST_TAIL = 300
+LONGEST_READ = 1 << 16  # bytes of what a command said that are read, from its end
 GRACE_S = 2.0
 HEADERS = {"User-Agent": "snapback", "Content-Type": "text/plain; charset=utf-8"}
 
@@ -190,10 +189,10 @@ def run_command(
             raise
         if status == 0:
             return ""
-        said.seek(max(0, said.seek(0, os.SEEK_END) - LONGEST_SAID))
-        tail = redact(" ".join(said.read().decode(errors="replace").split()))[-LONGEST_TAIL:]
+        said.seek(max(0, said.seek(0, os.SEEK_END) - LONGEST_READ))
+        told = abridged(said.read().decode(errors="replace"))
     how = f"was killed by signal {-status}" if status < 0 else f"ended with {status}"
-    return f"it {how}: {tail or 'it said nothing'}"
+    return f"it {how}: {told or 'it said nothing'}"
 
 
 def _scratch_file() -> IO[bytes]:

@@ -25,12 +25,12 @@ from fabric import Config, Connection
 from fabric.connection import derive_shorthand
 
 from snapback.config import HostSettings, Ssh
+from snapback.core.text import abridged
 from snapback.errors import HostError
 from snapback.ssh.host_keys import HostKey, Trust
 from snapback.ssh.whom import Whom
 
 KEEPALIVE_S = 5
-_TAIL = 300
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -209,11 +209,11 @@ class _Proxy:
             )
 
     def said(self) -> str:
-        """Answer the end of what it said on stderr."""
+        """Return what it said on stderr."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self._said.seek(0)
-        return " ".join(self._said.read().decode("utf-8", "replace").split())[-_TAIL:]
+        return abridged(self._said.read().decode("utf-8", "replace"))
 
     def close(self) -> None:
         """End it."""
@@ -314,7 +314,7 @@ def _in_our_words(
     """Answer the error of ours that says what went wrong with a hop."""
     if isinstance(error, HostError):
         return error
-    said = " ".join(str(error).split())[:_TAIL] or type(error).__name__
+    said = abridged(str(error)) or type(error).__name__
     if isinstance(error, paramiko.AuthenticationException) or said == _NO_KEY:
         keys = ", ".join(connection.connect_kwargs["key_filename"])
         return whom.unreachable(

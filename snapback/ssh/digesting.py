@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from snapback.core.model.digest import Digest, read_digest
+from snapback.core.text import abridged
 from snapback.ssh.digest_script import UNREADABLE
 from snapback.ssh.host import Host
 
@@ -32,6 +33,6 @@ def digest_of(host: Host, what: str) -> Digest:
         raise Unreadable(done.stderr)
     digest = read_digest(".".join(done.stdout.split()))
     if done.returncode or not digest:
-        said = " ".join(done.stderr.split())[-200:] or "it said nothing"
+        said = abridged(done.stderr) or "it said nothing"
         raise host.error(f"no digest of {what}: {said}", "see what is wrong there")
     return digest

@@ -66,7 +66,7 @@ def probe(host: Host, device: str) -> Found:
     argv = ["blkid", "-p", "-o", "export", "--", device]
     said = host.sudo(argv, check=False)
     if said.returncode not in (0, 2, 8):
-        raise host.command_failed(argv, said.returncode, said.stderr.strip())
+        raise host.command_failed(argv, said.returncode, said.stderr)
     return read_blkid(said.stdout, said.returncode, size)
 
 

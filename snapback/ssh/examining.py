@@ -9,12 +9,14 @@ Source: e2fsck(8), dumpe2fs(8), xfs_repair(8), btrfs-check(8).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from snapback.core.disks.checks import complaints
 from snapback.core.disks.filesystems import EXT, PACKAGES, Found
 from snapback.core.disks.partitions import node_of
 from snapback.core.model.digest import Digest
+from snapback.core.text import abridged
 from snapback.core.verify.examination import Part
 from snapback.errors import CommandFailed
 from snapback.ssh import digesting, disks, tools
@@ -204,48 +206,6 @@ def _run(host: Host, *argv: str) -> Completed:
 
 
 def _said(*texts: str) -> str:
-    """Answer the end of the first text that says something, on one line."""
-    for text in texts:
-        if words := " ".join(text.split()):
-            return words[-LONGEST_SAID:]
-    return "it said nothing"
-
-
-@dataclass(frozen=True)
-class Mountable:
-    """A file system on a disk.
-
-    :ivar number: its partition's; 0: it takes all of the disk.
-    :ivar node: its block device.
-    :ivar size: in bytes.
-    """
-
-    number: int
-    node: str
-    fs_type: str
-    size: int
-
-
-def fit_to_mount(host: Host, device: str) -> Sequence[Mountable]:
-    """Answer the file systems on a disk.
-
-    :raises HostError: nothing can.
-    """
-    tools.demand(host, tools.BASE, may_install=True)
-    found = disks.probe(host, device)
-    if found.has_file_system:
-        return [Mountable(0, device, found.fs_type, found.size)]
-    nodes = []
-    if found.has_table:
-        tools.demand(host, tools.TABLE, may_install=True)
-        for part in disks.read_table(host, device).partitions:
-            node = node_of(device, part.number)
-            inside = disks.probe(host, node)
-            if inside.has_file_system:
-                nodes.append(Mountable(part.number, node, inside.fs_type, inside.size))
-    if not nodes:
-        raise host.error(
-            f"there is no file system on it: {found.fs_type or found.table or 'nothing known'}",
-            "restore_volume makes a volume of it that you can attach to an instance of yours",
-        )
-    return nodes
+    """Return what the first text that says something complains about, abridged."""
+    told = (abridged(complaints(text), LONGEST_SAID) for text in texts)
+    return next(filter(None, told), "it said nothing")

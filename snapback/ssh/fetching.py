@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from snapback.core.text import printable
+from snapback.core.text import abridged, printable
 from snapback.errors import SnapbackError
 from snapback.ssh import tools
 from snapback.ssh.agent import agent
@@ -24,7 +24,6 @@ from snapback.ssh.host import Host
 from snapback.ssh.keys import new_key
 
 _LET_IN = 'umask 077; mkdir -p ~/.ssh; printf "%s\\n" "$1" >>~/.ssh/authorized_keys'
-_LONGEST_SAID = 400
 _LONGEST_SEARCH_S = 600.0
 
 
@@ -97,7 +96,7 @@ def find(host: Host, top: str, path: str) -> Source:
     argv = ["python3", "-I", "-c", script, top, path]
     done = host.sudo(argv, timeout_s=_LONGEST_SEARCH_S, check=False)
     if done.returncode:
-        said = printable(done.stderr)[-_LONGEST_SAID:]
+        said = printable(abridged(done.stderr))
         raise SnapbackError(f"not copied: {printable(path)} can't be found in the snapshot: {said}")
     kind, found = done.stdout[0], done.stdout[1:]
     contents = "/" if path.endswith("/") or not found else ""
@@ -139,6 +138,6 @@ def fetch(
     names = source.path.encode("utf-8", "surrogateescape") + b"\0"
     done = subprocess.run(argv, input=names, capture_output=True, check=False)  # noqa: S603
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-_LONGEST_SAID:]
+        said = abridged(done.stderr.decode(errors="replace"))
         raise SnapbackError(f"not all was copied: rsync ended with {done.returncode}: {said}")
     return sum(line.startswith(b"skipping non-regular file ") for line in done.stdout.splitlines())

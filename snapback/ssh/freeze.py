@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 
+from snapback.core.text import abridged
 from snapback.errors import FreezeRefused, HostError, HostUnreachable
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
@@ -242,7 +243,7 @@ class _Freeze:
             line = self._process.read_line(max(0.1, deadline - time.monotonic()))
             if line is None:
                 raise self._host.error(
-                    f"the freeze ended without a word ({_tail(self._process.stderr)})",
+                    f"the freeze ended without a word ({_said(self._process.stderr)})",
                     "see whether its processes are killed there",
                 )
             log.debug("%s: freeze: %s", self._host.name, line)
@@ -266,7 +267,7 @@ class _Freeze:
             return f"{hook} took longer than {self._terms.hook_timeout_s} s"
         said = self._process.stderr_before(f"{word} {status}", ANSWER_TIMEOUT_S)
         its_own = _END_OF_PRE.split(said)[-1]
-        return f"{hook} ended with {status} ({_tail(its_own)})"
+        return f"{hook} ended with {status} ({_said(its_own)})"
 
     def _mount_point(self, number: str) -> str:
         return self.hold.mount_points[int(number) - 1]
@@ -291,8 +292,8 @@ class _Freeze:
             self._alarm(f"{self._host.name}: thawed after all, nothing is left frozen")
 
 
-def _tail(said: str) -> str:
-    return " ".join(said.split())[-300:] or "it said nothing"
+def _said(stderr: str) -> str:
+    return abridged(stderr) or "it said nothing"
 
 
 def _script(name: str) -> str:

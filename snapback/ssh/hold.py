@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from snapback.errors import HostError
 from snapback.ssh.host import Host
-from snapback.ssh.process import STDERR_TAIL, Process
+from snapback.ssh.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,7 @@ def _demand_success(
 ) -> None:
     status, _, stderr = process.output(patience_s)
     if status:
-        said = " ".join(stderr.split())[-STDERR_TAIL:]
-        raise host.command_failed(argv, status, said)
+        raise host.command_failed(argv, status, stderr)
 
 
 def _undo(host: Host, process: Process, argv: Sequence[str], patience_s: float = _LONG_S) -> None:

@@ -7,6 +7,7 @@ what a dry run reads on the hosts has to be read all the same.
 from __future__ import annotations
 
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ import paramiko
 
 from snapback.config import HostSettings, Settings
 from snapback.core.model import Instance
+from snapback.core.text import abridged
 from snapback.errors import CommandFailed, HostError
 from snapback.ssh import shell
 from snapback.ssh.connect import Way, find_way
 from snapback.ssh.host_keys import Console, HostKey, KnownHosts, Pinned, Trust
-from snapback.ssh.process import STDERR_TAIL, Process, bounded
+from snapback.ssh.process import Process, bounded
 from snapback.ssh.whom import SomeHostError, Whom
 
+LONGEST_COMMAND = 200
 PAUSES_FOR_A_SESSION_S = (0.05, 0.2, 0.5)
 
 
@@ -88,7 +91,8 @@ class Host:
 
     def command_failed(self, argv: Sequence[str], returncode: int, stderr: str) -> CommandFailed:
         """Return the error of a command that ended badly on this host."""
-        return CommandFailed(self.name, self.region, argv, returncode, stderr)
+        shown = abridged(shlex.join(argv), LONGEST_COMMAND)
+        return CommandFailed(self.name, self.region, argv, shown, returncode, abridged(stderr))
 
     def close(self) -> None:
         """Close the connection; what is still running there goes on."""
@@ -164,8 +168,7 @@ class Host:
         finally:
             process.close()
         if check and status:
-            said = " ".join(stderr.split())[-STDERR_TAIL:]
-            raise self.command_failed(argv, status, said)
+            raise self.command_failed(argv, status, stderr)
         return Completed(tuple(argv), status, stdout, stderr)
 
 

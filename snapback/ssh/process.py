@@ -10,10 +10,10 @@ from typing import Any
 
 import paramiko
 
+from snapback.core.text import abridged
 from snapback.ssh import shell
 from snapback.ssh.whom import LOST_ADVICE, Whom
 
-STDERR_TAIL = 500
 MOST_UNREAD = 64 << 20
 _STEP_S = 1.0
 _LINGER_S = 1.0
@@ -255,7 +255,7 @@ class Process:
         self._settle(min(max(deadline, time.monotonic() + 0.1), time.monotonic() + _LINGER_S))
         if self._out.begun or self._lost():
             return
-        said = " ".join(f"{self._err.text()} {self._out.text()}".split())[-STDERR_TAIL:]
+        said = abridged(f"{self._err.text()} {self._out.text()}")
         if self._as_root and "sudo" in said:
             raise self._whom.error(
                 f"can't become root ({said})",

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from snapback.core.replication.progress import Cost, Progress, block_size, read_progress, read_stats
+from snapback.core.text import abridged
 from snapback.errors import HostError, HostTimeout, NotMoved
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
@@ -68,7 +69,6 @@ def device_ends(blocks: int) -> Ends:
 _BEAT_S = 2.0
 _END_S = 60.0
 _BROKEN_OFF_S = 15.0
-_TAIL = 600
 _DIFFERENCES = 5
 _STATUS = re.compile(r"STATUS ([0-9]{1,3})")
 _MOST_LINES = 100_000
@@ -162,7 +162,7 @@ def _hash_of(host: Host, process: Process, step: str, tell: Tell) -> str:
     found = _HASHED.fullmatch(lines[0]) if lines else None
     if status or not found or process.stderr:
         raise host.error(
-            f"the hash of a device can't be told ({_end_of(process.stderr) or status})",
+            f"the hash of a device can't be told ({abridged(process.stderr) or status})",
             "see what its kernel says of the disk",
             NotMoved,
         )
@@ -185,7 +185,7 @@ def _run(
         _started(road.source, [*send, "-e", shlex.join(ssh), source, f"{NAME}:/to"]) as process,
     ):
         lines, status = _follow(road.source, process, step, tell)
-        said = _end_of(process.stderr)
+        said = abridged(process.stderr)
     if status:
         meaning = _MEANINGS.get(status, "it failed")
         failure = road.source.error(
@@ -253,10 +253,3 @@ def _follow(host: Host, process: Process, step: str, tell: Tell) -> tuple[list[s
                 "see what the program prints by hand",
                 NotMoved,
             )
-
-
-def _end_of(text: str) -> str:
-    """Answer the beginning and the end of what was said on stderr, in one line."""
-    said = " ".join(text.split())
-    half = _TAIL // 2
-    return said if len(said) <= _TAIL else f"{said[:half]} ... {said[-half:]}"

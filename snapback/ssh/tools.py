@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from snapback.core.text import abridged
 from snapback.ssh.host import Host
 
 BASE: Mapping[str, str] = {
@@ -49,7 +50,7 @@ def demand(host: Host, programs: Mapping[str, str], *, may_install: bool) -> Non
             timeout_s=_INSTALL_S,
             check=False,
         )
-        said = " ".join(done.stderr.split())[-200:]
+        said = abridged(done.stderr)
         missing = _missing(host, programs)
     if missing:
         packages = sorted({programs[one] for one in missing})

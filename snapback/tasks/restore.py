@@ -134,7 +134,7 @@ def create_ami(
             incomplete=incomplete,
             dry_run=dry,
         )
-        return restore_report(restoration, dry)
+        return restore_report(restoration, dry, "registered")
 
     perform(
         c,
@@ -208,7 +208,7 @@ def restore_instance(
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.core.restore.restore_plan import Given
         from snapback.errors import UsageError
-        from snapback.report.restores import restore_report
+        from snapback.report.restores import drill_report, restore_report
         from snapback.restore.drill import drill as rehearse
         from snapback.restore.instances import restore_one_instance
 
@@ -232,7 +232,7 @@ def restore_instance(
             dry_run=dry,
             make=partial(rehearse, check_command=command) if drill else None,
         )
-        return restore_report(restoration, dry)
+        return (drill_report if drill else restore_report)(restoration, dry)
 
     perform(
         c,

@@ -16,13 +16,13 @@ from snapback.core.model.outcome import Outcome
 from snapback.core.model.times import in_utc
 from snapback.core.text import printable
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import Interrupted, UsageError
+from snapback.errors import CommandFailed, Interrupted, UsageError
 from snapback.run import Run
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh import disks
-from snapback.ssh.examining import Mountable, fit_to_mount
 from snapback.ssh.fetching import door, fetch, find
 from snapback.ssh.host import address_of
+from snapback.ssh.mountable import MOUNTABLE, Mountable, contents_of, listed, why_not_mounted
 from snapback.words import Word
 from snapback.workers import Helper, helper
 
@@ -39,6 +39,20 @@ class Mounted:
     def __str__(self) -> str:
         where = f"partition {self.what.number}" if self.what.number else "all of it"
         return f"{self.folder}  ({where}, {self.what.fs_type})"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The disk made of the snapshot.
+
+    :ivar mounted: its file systems; there is one at least.
+    :ivar largest: the number of the partition with the largest file system, mounted or not.
+    :ivar others: what isn't mounted and why, in words, by the partition's number.
+    """
+
+    mounted: Sequence[Mounted]
+    largest: int
+    others: Mapping[int, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +112,8 @@ def mount(
         one.volume(wish) as (_, block_device),
         ExitStack() as stack,
     ):
-        mounted = [
-            Mounted(
-                what,
-                stack.enter_context(
-                    disks.mounted(one.host, what.node, what.fs_type, read_only=True)
-                ),
-            )
-            for what in fit_to_mount(one.host, block_device)
-        ]
-        left_out = _serve(run, one, snapshot, mounted, errand, telling)
+        disk = _mount_all(one, block_device, stack)
+        left_out = _serve(run, one, snapshot, disk, errand, telling)
         telling.say("taking it down")
     facts = {"copied": errand.copy or None, "left_out": left_out}
     return _outcome(snapshot, Word.DONE, "taken down again", facts)
@@ -124,11 +130,34 @@ def _outcome(snapshot: Snapshot, word: Word, explanation: str, facts: Mapping[st
     )
 
 
+def _mount_all(one: Helper, device: str, stack: ExitStack) -> Disk:
+    """Mount read-only all that can be, until the stack is closed.
+
+    :raises HostError: nothing can.
+    """
+    found, mounted = contents_of(one.host, device), []
+    others = dict(found.others)
+    for what in found.mountable:
+        mounting = disks.mounted(one.host, what.node, what.fs_type, read_only=True)
+        try:
+            mounted.append(Mounted(what, stack.enter_context(mounting)))
+        except CommandFailed as error:
+            others[what.number] = why_not_mounted(what, error)
+    if not mounted:
+        raise one.host.error(
+            f"nothing of the snapshot can be mounted here, as {', '.join(MOUNTABLE)} can: "
+            f"{listed(others) or 'its partition table is empty'}",
+            "restore_volume makes a volume of it, to attach to an instance of yours that can",
+        )
+    largest = max(found.mountable, key=lambda what: what.size).number
+    return Disk(mounted, largest, others)
+
+
 def _serve(
     run: Run,
     one: Helper,
     snapshot: Snapshot,
-    mounted: Sequence[Mounted],
+    disk: Disk,
     errand: Errand,
     telling: Telling,
 ) -> int | None:
@@ -146,7 +175,7 @@ def _serve(
     address = address_of(one.instance, login)
     with door(one.host, one.instance.instance_id, user, address, options) as (ssh, whom):
         if errand.copy:
-            source = find(one.host, _chosen(mounted, errand.partition).folder, errand.copy)
+            source = find(one.host, _chosen(disk, errand.partition).folder, errand.copy)
             left_out = fetch(
                 ssh, whom, source, errand.to, devices=errand.devices, setuid=errand.setuid
             )
@@ -154,14 +183,17 @@ def _serve(
             return left_out
         line = shlex.join([*ssh, whom])
         telling.say("mounted read-only:")
-        for it in mounted:
+        for it in disk.mounted:
             telling.say(f"  {it}")
+        if disk.others:
+            telling.say(f"not mounted: {listed(disk.others)}")
         telling.say(f"look into it, with sudo where it takes root: {line}")
         telling.say(
             f"press Enter or Ctrl-C to take it down; after {errand.hours:g} h it goes by itself"
         )
-        folders = {it.folder: it.what.number for it in mounted}
-        facts = {"ssh": line, "folders": folders, "hours": errand.hours}
+        folders = {it.folder: it.what.number for it in disk.mounted}
+        others = {str(number): why for number, why in disk.others.items()}
+        facts = {"ssh": line, "folders": folders, "others": others, "hours": errand.hours}
         telling.ready(_outcome(snapshot, Word.MOUNTED, "", facts))
         _stay(run, errand)
         return None
@@ -174,14 +206,21 @@ def _copied(errand: Errand, path: str, left_out: int) -> str:
     return printable(f"copied {errand.copy}{from_there} to {errand.to}{lacking}")
 
 
-def _chosen(mounted: Sequence[Mounted], partition: int) -> Mounted:
-    if not partition:
-        return max(mounted, key=lambda it: it.what.size)
-    for it in mounted:
-        if it.what.number == partition:
+def _chosen(disk: Disk, partition: int) -> Mounted:
+    """Return the file system that is meant: that of a partition, or else the largest.
+
+    :raises UsageError: there is no such partition, or it isn't mounted.
+    """
+    meant = partition or disk.largest
+    for it in disk.mounted:
+        if it.what.number == meant:
             return it
-    there = ", ".join(str(it.what.number) for it in mounted)
-    raise UsageError(f"--partition: there is no file system on {partition}: there are {there}")
+    why = disk.others.get(meant, "there is none")
+    there = ", ".join(str(it.what.number) for it in disk.mounted if it.what.number)
+    raise UsageError(
+        f"--partition {meant}: {why}: "
+        + (f"there are file systems on {there}" if there else "the snapshot has no partitions")
+    )
 
 
 def _stay(run: Run, errand: Errand) -> None:

@@ -129,9 +129,13 @@ def small(load, fab, reachable, sandbox) -> Callable[..., str]:
 
 
 def test_a_drill_tells_the_recovery_time_takes_no_rights_and_leaves_nothing(
-    small, fab, world, sandbox
+    small, fab, world, sandbox, tmp_path
 ):
-    one = small(restore={"check_command": "test -d /var/tmp && id -u | grep -qx 0"})
+    told = tmp_path / "summary"
+    one = small(
+        restore={"check_command": "test -d /var/tmp && id -u | grep -qx 0"},
+        hooks={"tasks": {"restore_instance": {"on_success": f'echo "$SNAPBACK_SUMMARY" >{told}'}}},
+    )
     admin = "arn:aws:iam::123456789012:instance-profile/admin"
     say_in_tags(world, instance_profile=admin)
     before = sorted(everything(world))
@@ -141,6 +145,7 @@ def test_a_drill_tells_the_recovery_time_takes_no_rights_and_leaves_nothing(
     times = item["drill"]
     assert 0 < times["running_s"] <= times["status_checks_ok_s"] <= times["check_command_ok_s"]
     assert item["explanation"].startswith("taken down again; running after")
+    assert told.read_text() == "1 of 1 drilled: restored, checked, taken down again\n"
     assert item["made"] is None
     assert item["left_out"] == {"instance_profile": admin, "key_name": "sandbox"}
     (launch,) = [call for call in sandbox.calls() if call.action == "RunInstances"]
@@ -156,6 +161,7 @@ def test_a_drill_that_fails_says_why_and_leaves_nothing(small, fab, world, sandb
     assert ended.code == 1
     assert "ended with 3" in ended.err
     assert "no database" in ended.err
+    assert "0 of 1 drilled well, 1 failed" in ended.out
     (snapshot,) = world.snapshots()
     sandbox.hosts.damage(snapshot["SnapshotId"], 0, bytes(1 << 20))
     ended = fab(*drill)

@@ -296,6 +296,56 @@ def test_it_is_mounted_until_it_is_no_longer_wanted(fleet, fab, sandbox, world, 
     assert nothing_is_left(world, before)
 
 
+# A FAT file system of 16 MiB, as an EFI system partition has one; the rest of it is zeros.
+FAT = r"""
+fat() {
+    python3 - "$1" <<'EOF'
+import struct, sys
+sizes = 512, 4, 1, 2, 512, 0, 0xF8, 32, 32, 64, 0, 32768
+boot = struct.pack("<3s8sHBHBHHBHHHII", b"\xeb\x3c\x90", b"MSDOS5.0", *sizes)
+boot += struct.pack("<BBBI11s8s", 0x80, 0, 0x29, 1, b"EFI        ", b"FAT16   ")
+with open(sys.argv[1], "r+b") as device:
+    device.write(boot.ljust(510, b"\0") + b"\x55\xaa" + b"\xf8\xff\xff\xff")
+EOF
+}
+fat /dev/nvme0n1p15
+fat /dev/nvme2n1
+printf 'label: gpt\nsize=300MiB\nsize=300MiB\n' | sfdisk -q --no-reread /dev/nvme3n1
+until [ -b /dev/nvme3n1p2 ]; do sleep 0.1; done
+mkswap -q /dev/nvme3n1p1
+printf k >/run/k
+cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/nvme3n1p2 /run/k
+sync
+"""
+
+
+def test_what_can_not_be_mounted_is_named_and_keeps_nothing_else_back(fleet, fab, tmp_path: Path):
+    web = fleet(EXT4, {**EMPTY, "device": "/dev/sdg"}, EMPTY, more=FAT)
+
+    def ended(device: str, *more: str) -> Any:
+        which = f"--snapshot-id={web.snapshot(device)}"
+        return fab("mount_snapshot", which, "--copy=/etc/passwd", f"--to={tmp_path}", *more)
+
+    lacking = "vfat, which the kernel of the temporary instance can't mount"
+    assert ended("/dev/sda1").code == 0, "an EFI system partition beside it"
+    assert "ubuntu:x:1000" in (tmp_path / "passwd").read_text()
+    refused = ended("/dev/sda1", "--partition=15")
+    assert refused.code == 2
+    assert f"--partition 15: {lacking}: there are file systems on 1\n" in refused.err
+    for device, why in (
+        ("/dev/sdg", f": {lacking}: "),
+        ("/dev/sdj", "partition 1: swap, which holds no files; partition 2: LUKS, which only its"),
+    ):
+        failed = ended(device)
+        assert (failed.code, failed.err.count("\n")) == (1, 1)
+        assert (
+            "nothing of the snapshot can be mounted here, as ext2, ext3, ext4, xfs, btrfs, vfat"
+            in failed.err
+        )
+        assert why in failed.err
+        assert "restore_volume makes a volume of it" in failed.err
+
+
 # Failing, and killed.
 
 

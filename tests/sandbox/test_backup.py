@@ -139,6 +139,7 @@ def test_excluded_volumes_are_left_out_root_and_data(load, fab, world):
         ),
         instance("b", volumes=[{"device": "/dev/sda1", "size": 8, "tags": left_out}]),
     )
+    assert "1 of 2 to be backed up, 1 excluded" in fab("backup_instances_by_tag", "--dry-run").out
     ended = fab("backup_instances_by_tag", "--json")
     assert ended.code == 0
     assert [s["VolumeId"] for s in world.snapshots()] == [ids["a"]["volumes"]["/dev/sdf"]]

@@ -407,10 +407,13 @@ def test_an_ami_keeps_and_is_named_once(web, fab, world):
     again = fab("create_ami", "--instance-id", web["instance_id"])
     assert again.code == 2
     assert f"{image['ImageId']} is called" in again.err
+    assert "0 of 1 registered, 1 refused" in again.out
+    other = fab("create_ami", "--instance-id", web["instance_id"], "--name", "other")
+    assert "1 of 1 registered" in other.out
     odd = fab("create_ami", "--instance-id", web["instance_id"], "--name", "a:b")
     assert odd.code == 1
     assert "InvalidAMIName.Malformed" in odd.err
-    assert len(images(world)) == 1
+    assert len(images(world)) == 2
 
 
 # From replicas, with the source region gone.
@@ -492,6 +495,9 @@ def test_all_of_a_region_is_restored_and_nothing_twice(load, fab, world, sandbox
     ]
     names = sorted(world.tags(one)["Name"] for one in instances(world, WEST).values())
     assert names == ["db", "old", "web"]
+    again = fab("restore_instances_by_tag", WEST, "--within=30d")
+    assert again.code == 0
+    assert "0 of 3 restored, 3 already restored" in again.out
     assert images(world, WEST) == []
 
 

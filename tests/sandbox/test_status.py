@@ -130,6 +130,41 @@ def test_replicas_and_what_is_being_replicated(sandbox, load, fab, world, config
     assert "replica in eu-west-1 is 2 days old" in fab("check").out
 
 
+def test_a_replica_in_error_is_never_ok_destinations_or_not(sandbox, load, fab):
+    load(instance("web", 8, history=[hourly()]))
+    sandbox.fail_next_snapshot(region="eu-west-1", message="no key")
+    assert fab("rsync_region", "us", "eu-west", "--engine", "copy", "--synchronously").code == 1
+    bad = fab("check")
+    assert (bad.code, bad.err) == (2, "")
+    assert "1 replica in eu-west-1 in error (snap-" in bad.out
+    assert ": no key) | " in bad.out
+    assert " errors=1;;;0" in bad.out
+    assert "1 in error in eu-west-1" in fab("status").out
+    sandbox.advance(3600)
+    assert fab("backup_instances_by_tag", "--synchronously").code == 0
+    fab("rsync_region", "us", "eu-west", "--engine", "copy", "--synchronously")
+    assert fab("check").code == 1, "a newer one is good"
+    assert fab("delete_broken_snapshots").code == 3
+    assert fab("check").code == 0
+
+
+def test_what_is_left_in_error_of_a_volume_that_is_gone_is_a_warning(sandbox, load, fab, world):
+    placed = load(instance("web", 8, history=[hourly()]), instance("old", 8, history=[hourly()]))
+    assert fab("check").code == 0
+    sandbox.fail_next_snapshot(region="eu-west-1", message="no key")
+    old = placed["old"]
+    source = next(s for s in world.snapshots() if s["VolumeId"] == old["volumes"]["/dev/sda1"])
+    copy = ("rsync_snapshot", "us", source["SnapshotId"], "eu-west", "--engine", "copy", "--force")
+    assert fab(*copy, "--synchronously").code == 1
+    world.ec2().terminate_instances(InstanceIds=[old["instance_id"]])
+    world.ec2().delete_volume(VolumeId=old["volumes"]["/dev/sda1"])
+    ended = fab("check")
+    assert (ended.code, ended.err) == (1, "")
+    assert "1 replica in eu-west-1 in error (snap-" in ended.out
+    row = fab("status", "--json").item("volumes that are gone")
+    assert (row["outcome"], len(row["in_error"])) == ("warning", 1)
+
+
 def test_one_region_is_read_together_with_its_destinations(sandbox, load, fab, configure):
     configure(destinations={"us-east-1": ["eu-west-1"]})
     load(instance("web", 8, history=[hourly()]))

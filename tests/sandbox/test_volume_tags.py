@@ -35,7 +35,7 @@ def test_it_tags_in_one_call_each_distinct_set_and_then_has_nothing_to_do(
     sandbox.clear_calls()
     again = fab("update_volumes_tags")
     assert again.code == 0
-    assert "0 of 10 volumes tagged" in again.out
+    assert "0 of 10 volumes tagged, 10 ok" in again.out
     assert sandbox.calls("CreateTags") == []
 
 

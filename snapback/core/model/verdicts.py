@@ -17,6 +17,7 @@ from snapback.core.model import Tags
 from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest, read_digest
 from snapback.core.model.reasons import Reason
+from snapback.core.text import abridged
 
 GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
 
@@ -77,8 +78,10 @@ def write_verdict(verdict: Verified) -> dict[str, str]:
     words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
     words += [f"digest={verdict.digest}"] if verdict.digest else []
     words += ["kind=differs"] if verdict.reason.kind is VerdictKind.DIFFERS else []
-    text = " ".join([*words, _UNWANTED.sub(" ", verdict.evidence)]).strip()
-    return {our_tags.VERDICT: text[: our_tags.LONGEST_VALUE]}
+    begin = " ".join(words)
+    room = our_tags.LONGEST_VALUE - len(begin) - 1
+    evidence = abridged(_UNWANTED.sub(" ", verdict.evidence), room)
+    return {our_tags.VERDICT: f"{begin} {evidence}".strip()}
 
 
 def verdict_of(tags: Tags) -> Verified | None:

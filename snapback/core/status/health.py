@@ -71,6 +71,20 @@ def judge(history: History, limits: Limits, *, root_is_frozen: bool = True) -> l
     return sorted(findings, key=lambda finding: -finding.severity)
 
 
+def judge_leftover(history: History, limits: Limits) -> list[Finding]:
+    """Return what is wrong with the backups of a volume of which no more are taken.
+
+    Nothing new is demanded. But what ended in ``error``, or never ends, is no backup: a warning.
+    """
+    findings = [
+        *_broken(history.broken, history.last, ""),
+        *_stuck(history, history.pending, limits, "a snapshot"),
+    ]
+    for replicas in history.replicas:
+        findings += _ended_badly(history, replicas, limits)
+    return [Finding(Severity.WARNING, finding.text) for finding in findings]
+
+
 def worst(findings: list[Finding]) -> Severity:
     """Answer the gravest of some findings; ``OK`` where there are none."""
     return max((finding.severity for finding in findings), default=Severity.OK)
@@ -82,14 +96,7 @@ def _freshness(history: History, limits: Limits) -> Iterator[Finding]:
         yield Finding(Severity.CRITICAL, f"no snapshot{pending}")
     elif history.age(history.last) > limits.max_age:
         yield _too_old("last snapshot", history.age(history.last), limits.max_age)
-    if history.broken:
-        broken = history.broken[-1]
-        newer_is_good = history.last is not None and taken_at(history.last) > taken_at(broken)
-        why = broken.state_message or "EC2 gives no reason"
-        yield Finding(
-            Severity.WARNING if newer_is_good else Severity.CRITICAL,
-            f"{len(history.broken)} in error ({broken.snapshot_id}: {why})",
-        )
+    yield from _broken(history.broken, history.last, "")
 
 
 def _consistency(history: History, limits: Limits, demanded: Consistency) -> Iterator[Finding]:
@@ -140,15 +147,31 @@ def _replication(history: History, replicas: Replicas, limits: Limits) -> Iterat
         old = history.age(replicas.last)
         if old > limits.max_replica_age:
             yield _too_old(f"replica in {where}", old, limits.max_replica_age)
-    if replicas.wanted and replicas.broken:
-        broken = replicas.broken[-1]
-        why = broken.state_message or "EC2 gives no reason"
-        yield Finding(
-            Severity.WARNING,
-            f"{len(replicas.broken)} {'replica' if len(replicas.broken) == 1 else 'replicas'} in "
-            f"{where} in error ({broken.snapshot_id}: {why})",
-        )
+    yield from _ended_badly(history, replicas, limits)
+
+
+def _ended_badly(history: History, replicas: Replicas, limits: Limits) -> Iterator[Finding]:
+    """Yield what is wrong with the replicas at a place, whether any are wanted there or not."""
+    where = replicas.place.region
+    many = "replica" if len(replicas.broken) == 1 else "replicas"
+    yield from _broken(replicas.broken, replicas.last, f"{many} in {where} ")
     yield from _stuck(history, replicas.pending, limits, f"a replica in {where}")
+
+
+def _broken(snapshots: tuple[Snapshot, ...], last: Snapshot | None, what: str) -> Iterator[Finding]:
+    """Yield that there are snapshots in ``error``.
+
+    :param last: the newest good one at their place.
+    """
+    if not snapshots:
+        return
+    newest = snapshots[-1]
+    newer_is_good = last is not None and taken_at(last) > taken_at(newest)
+    why = newest.state_message or "EC2 gives no reason"
+    yield Finding(
+        Severity.WARNING if newer_is_good else Severity.CRITICAL,
+        f"{len(snapshots)} {what}in error ({newest.snapshot_id}: {why})",
+    )
 
 
 def _stuck(

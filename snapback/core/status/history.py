@@ -72,6 +72,11 @@ class History:
         return self.completed[-1] if self.completed else None
 
     @property
+    def all_broken(self) -> tuple[Snapshot, ...]:
+        """The snapshots and replicas in ``error``, at all places."""
+        return (*self.broken, *(s for replicas in self.replicas for s in replicas.broken))
+
+    @property
     def verified(self) -> tuple[Snapshot, Verified] | None:
         """The snapshot that was verified last, and its verdict."""
         return last_verified(self.completed)

@@ -15,6 +15,7 @@ from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.status.health import Limits, Severity, judge
 from snapback.core.status.history import Standing
 from snapback.errors import SnapbackError
+from snapback.report.pages import page_of_status
 from snapback.report.prometheus import metrics_text
 from snapback.report.statuses import check_line, check_report, status_report
 from snapback.status import Status
@@ -423,3 +424,68 @@ def test_metrics_are_what_promtool_would_take() -> None:
         assert not name.endswith(("_total", "_count", "_sum", "_bucket"))
         assert ("timestamp" not in name) or name.endswith("_timestamp_seconds")
         assert ("size" not in name) or name.endswith("_bytes")
+
+
+# Replicas that ended in error.
+
+
+@pytest.mark.parametrize("destinations", [{}, {REGION: [OTHER]}])
+@pytest.mark.parametrize(
+    ("good", "severity"),
+    [
+        ([], Severity.CRITICAL),
+        ([replica("2026-11-23T20:00")], Severity.CRITICAL),
+        ([replica("2026-11-24T05:00")], Severity.WARNING),
+    ],
+)
+def test_a_replica_in_error_is_as_bad_as_a_snapshot_in_error_wherever_it_lies(
+    good: list[Snapshot], severity: Severity, destinations: dict[str, list[str]]
+) -> None:
+    broken = replica("2026-11-24T03:00", state="error", state_message="key", name="e")
+    status = status_of(
+        seen([an_instance("web", "a")], [snapshot()]),
+        seen(region=OTHER, snapshots=[broken, *good]),
+        destinations=destinations,
+    )
+    assert "1 replica in eu-west-1 in error (e: key)" in texts(status)
+    assert status.severity is severity
+    assert check_report(status).exit_code == {Severity.CRITICAL: 2, Severity.WARNING: 1}[severity]
+    assert "in error (e: key)" in check_line(status)
+    assert " errors=1;" in check_line(status)
+    assert (
+        f'destination="{OTHER}"}} 1\n'
+        in metrics_text(status, 1.0).partition("snapback_replicas_in_error")[2]
+    )
+    assert status_report(status).outcomes[-1].word in (Word.WARNING, Word.CRITICAL)
+
+
+@pytest.mark.parametrize("kind", ["no longer backed up", "volume gone"])
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (replica(state="error", name="e"), "1 replica in eu-west-1 in error (e: EC2 gives no reas"),
+        (snapshot(state="error", name="e"), "1 in error (e: EC2 gives no reason)"),
+        (
+            replica(state="pending", started_at=at("2026-11-22T03:00"), name="e"),
+            "a replica in eu-west-1 is stuck: e pending for 2 days (0%)",
+        ),
+    ],
+)
+def test_what_is_left_of_other_volumes_warns_where_it_is_no_backup(
+    kind: str, left: Snapshot, said: str
+) -> None:
+    fine = an_instance("fine", "b")
+    former = [an_instance("old", "a", tags={"Name": "old"})] if kind.startswith("no") else []
+    natives = [snapshot(volume="b")] + [left] * (left.place == Place(REGION))
+    others = [left] * (left.place != Place(REGION))
+    status = status_of(seen([fine, *former], natives), seen(region=OTHER, snapshots=others))
+    assert status.severity is Severity.WARNING
+    assert check_report(status).exit_code == 1
+    assert said in check_line(status)
+    report = status_report(status)
+    (row,) = [one for one in report.outcomes if one.word is Word.WARNING]
+    assert said in row.explanation
+    assert "1 volume no longer backed up: what is left needs attention" in report.summary
+    page = page_of_status(status, at("2026-11-24T12:00"))
+    assert page.verdict == "all 1 volumes are well, but not all that is left of others"
+    assert [said in row.why for row in page.rows if row.state == "warning"] == [True]

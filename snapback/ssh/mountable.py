@@ -1,0 +1,106 @@
+"""What is on a snapshot's disk for getting files back: the file systems, and what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from snapback.core.disks.filesystems import KNOWN, Found
+from snapback.core.disks.partitions import node_of
+from snapback.errors import CommandFailed
+from snapback.ssh import disks, tools
+from snapback.ssh.host import Host
+
+MOUNTABLE = (*KNOWN, "vfat")
+_NO_FILES = {
+    "crypto_LUKS": "LUKS, which only its key opens",
+    "LVM2_member": "a part of an LVM volume group",
+    "linux_raid_member": "a member of a RAID",
+    "swap": "swap, which holds no files",
+    "swsuspend": "swap with a suspended system, which holds no files",
+    "zfs_member": "a part of a ZFS pool",
+}
+
+
+@dataclass(frozen=True)
+class Mountable:
+    """A file system on a disk.
+
+    :ivar number: its partition's; 0: it takes all of the disk.
+    :ivar node: its block device.
+    :ivar size: in bytes.
+    """
+
+    number: int
+    node: str
+    fs_type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is on a disk.
+
+    :ivar others: what can't be mounted, in words, by the partition's number.
+    """
+
+    mountable: tuple[Mountable, ...] = ()
+    others: Mapping[int, str] = field(default_factory=dict)
+
+
+def contents_of(host: Host, device: str) -> Contents:
+    """Return what is on a disk, partition by partition.
+
+    :raises HostError: it can't be read.
+    """
+    tools.demand(host, tools.BASE, may_install=True)
+    found = disks.probe(host, device)
+    if is_mountable(found):
+        return Contents((Mountable(0, device, found.fs_type, found.size),))
+    if not found.has_table:
+        return Contents(others={0: described(found)})
+    tools.demand(host, tools.TABLE, may_install=True)
+    mountable: list[Mountable] = []
+    others: dict[int, str] = {}
+    for part in disks.read_table(host, device).partitions:
+        node = node_of(device, part.number)
+        try:
+            inside = disks.probe(host, node)
+        except CommandFailed as error:
+            others[part.number] = f"it can't be read: {error.stderr}"
+            continue
+        if is_mountable(inside):
+            mountable.append(Mountable(part.number, node, inside.fs_type, inside.size))
+        else:
+            others[part.number] = described(inside)
+    return Contents(tuple(mountable), others)
+
+
+def is_mountable(found: Found) -> bool:
+    """Return whether there is a file system that we mount, and nothing that contradicts it."""
+    return found.fs_type in MOUNTABLE and not found.table and not found.is_ambivalent
+
+
+def described(found: Found) -> str:
+    """Return what is on a block device instead of a file system that we mount, in words."""
+    if found.is_ambivalent:
+        return "signatures that contradict each other"
+    if found.fs_type and found.table:
+        return f"{found.fs_type} and a partition table ({found.table}), which contradict each other"
+    if found.table:
+        return f"a partition table ({found.table}) that isn't looked into"
+    return _NO_FILES.get(found.fs_type, found.fs_type) or "nothing known"
+
+
+def why_not_mounted(what: Mountable, error: CommandFailed) -> str:
+    """Return why a file system could not be mounted, in words."""
+    if "unknown filesystem type" in error.stderr:
+        return f"{what.fs_type}, which the kernel of the temporary instance can't mount"
+    return f"{what.fs_type}, which can't be mounted: {error.stderr}"
+
+
+def listed(whys: Mapping[int, str]) -> str:
+    """Return what isn't mounted, in words."""
+    return "; ".join(
+        f"partition {number}: {why}" if number else why for number, why in sorted(whys.items())
+    )
