@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from snapback.core.model.digest import read_digest
-from snapback.ssh import digest_script
+from snapback.ssh import walk_script
 
 
 def test_the_digest_of_a_folder_tells_all_but_times(tmp_path: Path) -> None:
     def told() -> tuple[str, str]:
-        return digest_script.of_folder(os.fsencode(tmp_path))
+        return walk_script.of_folder(os.fsencode(tmp_path))
 
     odd = tmp_path / "$(touch ran)\n'\" \udcff"
     odd.mkdir()
@@ -37,10 +37,10 @@ def test_what_cannot_be_read_is_told_apart_from_what_is_not_there(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert (
-        digest_script.main(b"/proc/self/mem") == digest_script.UNREADABLE
+        walk_script.main("digest", b"/proc/self/mem") == walk_script.UNREADABLE
     )  # an input/output error
     assert capsys.readouterr().err == "Input/output error: b'/proc/self/mem'\n"
-    assert digest_script.main(os.fsencode(tmp_path / "none")) == 1
+    assert walk_script.main("digest", os.fsencode(tmp_path / "none")) == 1
     (tmp_path / "a").write_bytes(b"x" * 9)
-    assert digest_script.main(os.fsencode(tmp_path)) == 0
+    assert walk_script.main("digest", os.fsencode(tmp_path)) == 0
     assert read_digest(capsys.readouterr().out.strip().replace(" ", "."))
