@@ -126,6 +126,8 @@ def marks_of(descriptor: int) -> tuple[int, bytes]:
     (flags,) = _ask(descriptor, _GETFLAGS, _FLAGS)
     xflags, extsize, _, project, cowextsize = _ask(descriptor, _FSGETXATTR, _FSXATTR)
     flags, xflags = flags & ~_OWN_FLAGS, xflags & ~_OWN_XFLAGS
+    if not (flags or xflags or project):
+        return 0, b""
     for xflag, flag in _SAME:
         if xflags & xflag:
             xflags, flags = xflags & ~xflag, flags | flag
