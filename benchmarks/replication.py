@@ -2,10 +2,11 @@
 
 Two real hosts (root on Linux needed). A file system, first and after 1% of it has changed, against
 the same rsync run by hand between the same hosts; an encrypted disk of which 1% has changed, in
-blocks all over it, against what the original did: ``dd | gzip | ssh``. The times are those of the
-data; "all" has the rest too: looking, making the file system, mounting, keys. Both are moved in
-turns, from a warm cache, and the medians are told: so it is this program's own cost that is
-measured, and the machine's processors, not disks and networks.
+blocks all over it, against what the original did: ``dd | gzip | ssh``. A file of 10 GiB that holds
+16 bytes, first and after 16 more, once where it goes by rsync and once by blocks. The times are
+those of the data; "all" has the rest too: looking, making the file system, mounting, keys. Both are
+moved in turns, from a warm cache, and the medians are told: so it is this program's own cost that
+is measured, and the machine's processors, not disks and networks.
 
     .venv/bin/python benchmarks/replication.py [--runs 5] [--mib 600]
 """
@@ -38,7 +39,9 @@ from snapback.ssh.road import open_road
 AIM_TIME, AIM_BYTES = 1.15, 0.02
 LUKS_MIB = 256
 MIB = 1 << 20
+SPARSE = 10 << 30
 OURS, BY_HAND = "/dev/nvme1n1", "/dev/nvme2n1"
+LARGE = "/dev/nvme3n1"
 SSH = (
     "ssh -F none -i /run/key -l ubuntu -o BatchMode=yes -o StrictHostKeyChecking=no "
     "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o Compression=no"
@@ -93,9 +96,12 @@ class Case:
     theirs: list[float] = field(default_factory=list)
     their_bytes: list[int] = field(default_factory=list)
 
-    def add(self, moved: Moved, seconds: float, sent: int) -> None:
-        """Take in one run of either."""
-        self.size = moved.bytes_read
+    def add(self, moved: Moved, seconds: float, sent: int, size: int = 0) -> None:
+        """Take in one run of either.
+
+        :param size: of the files, where the blocks are moved.
+        """
+        self.size = size or moved.bytes_read
         self.ours.append(moved.data_seconds)
         self.all_of_it.append(moved.seconds)
         self.crossed.append(moved.bytes_crossed)
@@ -228,9 +234,37 @@ def blocks(lab: Lab, runs: int) -> Iterator[Case]:
     yield from (first, later)
 
 
+def holes(lab: Lab, runs: int) -> Iterator[Case]:
+    """Measure a file that is nearly all hole, on a disk that is larger, and on one that isn't."""
+    for disk, name in ((LARGE, "by rsync"), (OURS, "by blocks")):
+        write = (
+            "printf 1234567812345678 | dd of=/mnt/x/sparse bs=1 seek={}M conv=notrunc status=none"
+        )
+        rsync = (
+            f"mount -o ro {disk} /mnt/x; rsync -aHAXSz --numeric-ids --delete "
+            f"-e '{SSH}' --rsync-path 'sudo rsync' /mnt/x/ {lab.address}:/mnt/y/; umount /mnt/x"
+        )
+        cases = [
+            Case(f"a sparse file of 10 GiB {name}, {when}", "rsync -z by hand")
+            for when in ("first", "changed")
+        ]
+        for run in range(runs):
+            lab.sh("source", f"wipefs -qa {disk}; mkfs.ext4 -q {disk}; mkdir -p /mnt/x")
+            lab.sh("destination", f"wipefs -qa {disk}; mkfs.ext4 -q -F {BY_HAND}; mkdir -p /mnt/y")
+            for number, case in enumerate(cases):
+                lab.sh(
+                    "source",
+                    f"mount {disk} /mnt/x; truncate -s 10G /mnt/x/sparse; "
+                    f"{write.format(3000 + 2000 * number + run)}; umount /mnt/x",
+                )
+                with _mounted(lab):
+                    case.add(lab.move(disk), *lab.by_hand(rsync), size=SPARSE)
+        yield from cases
+
+
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """Two hosts with two disks of 2 GiB each."""
+    """Two hosts with two disks of 2 GiB each, and one of 12."""
     with (
         ExitStack() as stack,
         tempfile.TemporaryDirectory() as home,
@@ -239,6 +273,7 @@ def lab() -> Iterator[Lab]:
         os.environ.update(sandbox.environ, HOME=home)
         volumes = [{"device": "/dev/sda1", "size": 4}]
         volumes += [{"device": f"/dev/sd{letter}", "size": 2} for letter in "fg"]
+        volumes += [{"device": "/dev/sdh", "size": 12}]
         fleet = [{"name": name, "volumes": volumes} for name in ("source", "destination")]
         laid = sandbox.load_fleet({"regions": {"us-east-1": {"instances": fleet}}})["us-east-1"]
         login = {
@@ -275,12 +310,13 @@ def main() -> int:
         measured: list[Callable[[], Iterator[Case]]] = [
             lambda: files(two, options.runs, options.mib),
             lambda: blocks(two, options.runs),
+            lambda: holes(two, options.runs),
         ]
         for measure in measured:
             for case in measure():
                 case.show()
                 aims.check(f"{case.name}: time to that of {case.rival}", case.ratio, AIM_TIME)
-                if "changed" in case.name:
+                if "changed" in case.name or "sparse" in case.name:
                     aims.check(f"{case.name}: share of the bytes", case.share, AIM_BYTES)
     return aims.show()
 

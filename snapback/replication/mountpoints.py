@@ -70,7 +70,8 @@ def rsync_mountpoints(
     :param dst_mnt: where that is mounted.
     :param encr: make the whole volumes alike, block by block, whatever is on them (LUKS). Nothing
         of them may be mounted; the mount points don't count.
-    :returns: how it was done, and how much was read and crossed.
+    :returns: how it was done, how much was read and crossed, and in ``lost`` what rsync can't
+        carry and so differs: inode flags (``lsattr``), project ids; ``""``: nothing.
     :raises UsageError: the volume isn't attached there, or not mounted there; nothing was done.
     :raises NotMoved: the data didn't arrive whole and equal.
     :raises HostError: a host can't be reached, or fails.

@@ -42,7 +42,8 @@ def update_snap(
     """Make one volume like another, take its snapshot, and answer that: the replica.
 
     It has the record and the tags of the snapshot that the source was made of. The destination is
-    unmounted and flushed before, and mounted again afterwards.
+    unmounted and flushed before, and mounted again afterwards. What rsync can't carry of it is
+    logged as a warning.
 
     :param src_vol: a volume that was made of a snapshot with a record: ours, or boto3's resource.
         It is attached to the instance on which it is mounted.
@@ -73,7 +74,9 @@ def update_snap(
             _look(host, destination)
     left: list[Outcome] = []
     with held(run, step, left):
-        move_or_look(run, source, destination, encr)
+        moved = move_or_look(run, source, destination, encr)
+        if moved and moved.lost:
+            log.warning("%s: %s", destination, moved.lost)
         with _at_rest(run, destination, encr):
             made = snapshot_surely(
                 run.conn(step.destination),

@@ -19,11 +19,11 @@ COLUMNS = (
 
 
 def move_report(source: Side, destination: Side, moved: Moved | None) -> Report:
-    """Answer the report of two volumes that were made alike; or, where not, would be."""
+    """Return the report of two volumes that were made alike; or, where not, would be."""
     outcome = Outcome(
         subject=str(destination),
-        word=Word.DONE if moved else Word.WOULD,
-        explanation=moved.how if moved else "",
+        word=_word_for(moved),
+        explanation="; ".join(filter(None, [moved.how, moved.lost])) if moved else "",
         place=destination.volume.place,
         facts={
             "source": str(source),
@@ -34,3 +34,9 @@ def move_report(source: Side, destination: Side, moved: Moved | None) -> Report:
         },
     )
     return Report(outcomes=(outcome,), columns=COLUMNS, summary=[], facts={})
+
+
+def _word_for(moved: Moved | None) -> Word:
+    if moved is None:
+        return Word.WOULD
+    return Word.PARTIAL if moved.lost else Word.DONE

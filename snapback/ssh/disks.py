@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from snapback.core.disks import answers, btrfs, ext, xfs
 from snapback.core.disks.filesystems import (
@@ -135,24 +134,11 @@ def label_of(host: Host, device: str) -> str:
 
 
 def shape(host: Host, device: str, found: Found, folder: str) -> Shape:
-    """Answer how a file system was made, and whether its files can be moved one by one.
+    """Return how a file system was made, and whether another one can be made like it.
 
     :param folder: where it is mounted.
     :raises NotMoved: that can't be understood.
     """
-    made = _shape(host, device, found, folder)
-    if not made.opaque and _said(host, "sh", "-c", _FIXED, "snapback-fixed", folder):
-        return replace(made, opaque="files of it are immutable or append-only")
-    return made
-
-
-_FIXED = """
-lsattr -aR -- "$1" 2>/dev/null |
-    awk '$1 ~ /^[-A-Za-z]+$/ && $1 ~ /---/ && $1 ~ /[ai]/ { print; exit }'
-"""
-
-
-def _shape(host: Host, device: str, found: Found, folder: str) -> Shape:
     label = label_of(host, device)
     try:
         if found.fs_type in EXT:

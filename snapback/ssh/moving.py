@@ -1,8 +1,9 @@
 """Make a disk of one host equal to a disk of another host.
 
 A file system is moved file by file, by rsync, into one that is made alike; what can't be moved so
-exactly (encrypted, LVM, unknown, see :mod:`snapback.core.disks.filesystems`) is moved block by
-block, and checked by its hash. A partitioned disk is divided alike, and each partition moved by its
+exactly (encrypted, LVM, unknown, see :mod:`snapback.core.disks.filesystems`; files with what rsync
+can't carry, see :mod:`snapback.core.disks.survey`) is moved block by block, and checked by its
+hash. A partitioned disk is divided alike, and each partition moved by its
 kind. In either case only what differs from what the destination has already crosses the wire.
 
 The source's journals are replayed on the source's disk: it has to be a temporary one.
@@ -12,16 +13,18 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snapback.core.disks.filesystems import AUTOMATIC, PACKAGES, Found, Shape, differences
 from snapback.core.disks.partitions import LARGEST_GAP, node_of
+from snapback.core.disks.survey import Survey
 from snapback.core.replication.progress import Cost
 from snapback.errors import CommandFailed, NotMoved
 from snapback.ssh import disks, rsync, tools
 from snapback.ssh.host import Host
 from snapback.ssh.road import Road
 from snapback.ssh.rsync import Tell
+from snapback.ssh.walking import PROGRAMS, survey_of
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Moved:
     :ivar bytes_crossed: what of it went over the wire, both ways.
     :ivar seconds: how long all of it took.
     :ivar data_seconds: how long of that the data took.
+    :ivar lost: what isn't equal, in words, or ``""``.
     """
 
     how: str
@@ -71,6 +75,7 @@ class Moved:
     bytes_crossed: int
     seconds: float
     data_seconds: float = 0.0
+    lost: str = ""
 
 
 def move_volume(source: End, destination: End, road: Road, terms: Terms, progress: Tell) -> Moved:
@@ -107,21 +112,25 @@ def move_tree(
 ) -> Moved:
     """Make the file system mounted somewhere like another mounted one, file by file.
 
-    What else is mounted inside of it is left out.
+    What else is mounted inside of it is left out. What rsync can't carry is told.
 
     :raises NotMoved: it isn't alike: also if files changed or vanished in the meantime.
     :raises HostError: a host isn't fit for it, or fails.
     """
     began = time.monotonic()
     for host in (source, destination):
-        tools.demand(host, tools.BASE, may_install=False)
+        tools.demand(host, {**tools.BASE, **PROGRAMS}, may_install=False)
         tools.demand_rsync(host)
     with disks.bound(source, src_mnt) as src, disks.bound(destination, dst_mnt) as dst:
-        cost = rsync.move_files(road, src, dst, terms.exclude, "by rsync", progress)
+        inside = survey_of(source, src)
+        how = "by rsync"
+        ends = road, src, dst, terms.exclude
+        cost = rsync.move_files(*ends, how, progress, compress=inside.has_holes)
         destination.sudo(["sync", "-f", "--", dst], timeout_s=disks.LONG_S)
         if terms.compare:
-            rsync.compare_files(road, src, dst, terms.exclude, "comparison", progress)
-    return _moved("by rsync", [cost], began)
+            rsync.compare_files(*ends, "comparison", progress)
+        lost = inside.lost_in(survey_of(destination, dst))
+    return replace(_moved(how, [cost], began), lost=lost)
 
 
 def _moved(how: str, costs: list[Cost], began: float) -> Moved:
@@ -237,19 +246,31 @@ class _Move:
             wanted = disks.shape(self._source, src, found, src_mnt)
             if wanted.opaque:
                 raise _Opaque(wanted.opaque)
+            inside = survey_of(self._source, src_mnt)
+            if why := inside.not_by_files(found.size):
+                raise _Opaque(why)
             is_kept = self._keep(dst, there, wanted) or self._make(dst, wanted)
-            self._files(src_mnt, dst, found, step)
+            self._files(src_mnt, dst, found, step, compress=inside.has_holes)
             if self._terms.compare:
-                with disks.mounted(self._destination, dst, fs_type, read_only=True) as dst_mnt:
-                    rsync.compare_files(
-                        *(self._road, src_mnt, dst_mnt, self._terms.exclude),
-                        *(f"{step}, comparison", self._tell),
-                    )
+                self._compare(src_mnt, dst, inside, fs_type, f"{step}, comparison")
         disks.flush(self._destination, dst)
         return f"{fs_type} by rsync" + ("" if is_kept else " (made anew)")
 
+    def _compare(self, src_mnt: str, dst: str, inside: Survey, fs_type: str, step: str) -> None:
+        """Demand that the files that came are those of the source, and so their marks.
+
+        :raises NotMoved: something differs.
+        """
+        with disks.mounted(self._destination, dst, fs_type, read_only=True) as dst_mnt:
+            ends = self._road, src_mnt, dst_mnt, self._terms.exclude
+            rsync.compare_files(*ends, step, self._tell)
+            if lost := inside.lost_in(survey_of(self._destination, dst_mnt)):
+                raise self._destination.error(
+                    f"the comparison found a difference: {lost}", "replicate once more", NotMoved
+                )
+
     def _keep(self, dst: str, there: Found, wanted: Shape) -> bool:
-        """Answer whether the file system that is there will do; it has the right size then."""
+        """Return whether the file system that is there will do; it has the right size then."""
         if (there.fs_type, there.uuid) != (wanted.fs_type, wanted.uuid) or there.is_ambivalent:
             return False
         try:
@@ -260,6 +281,9 @@ class _Move:
             why_not = now.opaque or differences(wanted, now, AUTOMATIC)
             if not why_not and now.size != wanted.size:
                 why_not = f"it has {now.size} bytes instead of {wanted.size}"
+            if not why_not:
+                # It came by blocks once, with what rsync would leave as it is.
+                why_not = self._survey_there(dst, there).not_by_files(there.size)
             if not why_not:
                 disks.tune(self._destination, dst, wanted)
                 return True
@@ -287,16 +311,19 @@ class _Move:
         with disks.mounted(self._destination, dst, there.fs_type) as dst_mnt:
             return disks.shape(self._destination, dst, there, dst_mnt)
 
-    def _files(self, src_mnt: str, dst: str, found: Found, step: str) -> None:
+    def _survey_there(self, dst: str, there: Found) -> Survey:
+        with disks.mounted(self._destination, dst, there.fs_type, read_only=True) as dst_mnt:
+            return survey_of(self._destination, dst_mnt)
+
+    def _files(self, src_mnt: str, dst: str, found: Found, step: str, *, compress: bool) -> None:
         """Run rsync between two file systems that are alike.
 
         :raises _Opaque: there is no room for what has changed beside what it was.
         """
         try:
             with disks.mounted(self._destination, dst, found.fs_type) as dst_mnt:
-                cost = rsync.move_files(
-                    *(self._road, src_mnt, dst_mnt, self._terms.exclude, step, self._tell)
-                )
+                ends = self._road, src_mnt, dst_mnt, self._terms.exclude
+                cost = rsync.move_files(*ends, step, self._tell, compress=compress)
         except NotMoved as error:
             if not error.no_room:
                 raise

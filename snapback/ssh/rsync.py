@@ -3,8 +3,10 @@
 Never ``--inplace`` for files: it corrupts hard links and sparse files. ``--modify-window=-1``: else
 a file that has changed within a second is taken for the same. ``-XX``: else the attributes that
 rsync itself has on files (``--fake-super``) are left out. For devices ``-I``, else some that differ
-are taken for the same. ``--stderr=client``: else what the other side says of an error may be lost,
-for it comes on ssh's stderr, later than the status that ends ssh.
+are taken for the same. ``--compress`` only where there are holes, which rsync reads and sends as
+zeros; the two agree on zstd or what else both have. ``--skip-compress=``: else holes in a file with
+a name like ``disk.iso`` may cross as they are. ``--stderr=client``: else what the other side says
+of an error may be lost, for it comes on ssh's stderr, later than the status that ends ssh.
 
 The options of the receiving end are written down here, as rsync 3.2.7 and 3.5.0 send them to a
 server for those of the sending end. A newer one serves older clients, so it knows them; and a newer
@@ -50,6 +52,10 @@ _STATS = "--info=progress2,stats2"
 _TREE = ("-aHAXXS", "--numeric-ids", "--delete", "--delete-excluded", "--modify-window=-1")
 _OF_TREE = ("--no-msgs2stderr", "--delete-excluded", "-@-1", "--numeric-ids")
 TREE = Ends((*_TREE, *_PLAIN, _STATS), ("-lHogDtpAXXrSe.iLsfxCIvu", *_OF_TREE, "--info=STATS2"))
+COMPRESSED = Ends(
+    (*_TREE, *_PLAIN, "--compress", "--skip-compress=", _STATS),
+    ("-lHogDtpAXXrSze.iLsfxCIvu", *_OF_TREE, "--info=STATS2"),
+)
 COMPARISON = Ends(
     (*_TREE, *_PLAIN, "-n", "-c", "--out-format=%i %n"),
     ("-nlHogDtpAXXrcSe.iLsfxCIvu", "--log-format=%i", *_OF_TREE),
@@ -86,17 +92,26 @@ _MEANINGS = {
 
 
 def move_files(
-    road: Road, source: str, destination: str, exclude: Sequence[str], step: str, tell: Tell
+    road: Road,
+    source: str,
+    destination: str,
+    exclude: Sequence[str],
+    step: str,
+    tell: Tell,
+    *,
+    compress: bool,
 ) -> Cost:
     """Make a hierarchy like another one.
 
     :param source: a folder of the source: plain, as all paths here, that is without spaces.
     :param exclude: patterns of what isn't to be there.
+    :param compress: what crosses, since much of it is holes.
     :raises NotMoved: it isn't alike.
     :raises HostError: a host, or the way to it, fails.
     """
     began = time.monotonic()
-    lines = _run(road, TREE, exclude, f"{source}/", destination, step, tell)
+    ends = COMPRESSED if compress else TREE
+    lines = _run(road, ends, exclude, f"{source}/", destination, step, tell)
     return replace(read_stats(lines), seconds=time.monotonic() - began)
 
 

@@ -51,9 +51,10 @@ def rsync_mountpoints(
     Make a mounted file system like another mounted one, by rsync, with its label.
 
     What isn't in the source is deleted in the destination. The instances are found in the regions
-    in use, and reached as they are for consistent backups.
+    in use, and reached as they are for consistent backups. Both need python3.
 
-    Exit codes: 0 done; 1 it failed, and they may differ; 2 refused, nothing done.
+    Exit codes: 0 done; 1 it failed, and they may differ; 2 refused, nothing done; 3 done, but what
+    rsync can't carry differs: inode flags (lsattr) and project ids.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:

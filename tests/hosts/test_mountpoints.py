@@ -53,6 +53,19 @@ def test_mount_points_are_made_alike(lay_out, real_run, fab):
     assert item["mb_read"] > 1
     assert fleet.shell(ENTRIES, "from") == fleet.shell(ENTRIES, "to")
     assert fleet.shell("lsblk -no LABEL /dev/nvme1n1", "to") == "it's\n"
+    fleet.shell("cd /data; chattr +d empty", "from")
+    ended = fab("rsync_mountpoints", *words, "--json")
+    (item,) = ended.document["items"]
+    assert (ended.code, item["outcome"]) == (3, "partial")
+    assert item["explanation"] == (
+        "by rsync; not all is there: one entry has what rsync can't carry: d (no dump)"
+    )
+    fleet.shell("cd /data; xfs_io -rc 'chattr +d' empty", "to")
+    assert fab("rsync_mountpoints", *words).code == 0
+    fleet.shell("cd /data; chattr -d empty", "from")
+    ended = fab("rsync_mountpoints", *words)
+    assert ended.code == 3
+    assert "there is more than in the source: one entry has" in ended.out
     in_use = fab("rsync_mountpoints", *words, "--encr")
     assert (in_use.code, "/data" in in_use.err) == (2, True)
 

@@ -398,7 +398,7 @@ def test_what_rsync_cannot_keep_is_moved_block_by_block(small: Pair):
     assert small.destination.hash(disk) == small.source.hash(disk)
     small.source.sh(f"wipefs -qa {disk}; mkfs.ext4 -q {disk}")
     for flag, how in (
-        ("+i", "by blocks (files of it are immutable or append-only)"),
+        ("+i", "by blocks (one entry has what rsync can't carry: i (immutable))"),
         ("-i", "ext4 by rsync (made anew)"),
     ):
         with small.source.mounted(disk) as folder:

@@ -24,7 +24,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
             "resize2fs": "e2fsprogs",
             "e2fsck": "e2fsprogs",
             "e2label": "e2fsprogs",
-            "lsattr": "e2fsprogs",
+            "python3": "python3",
         }
         for kind in EXT
     },
@@ -34,9 +34,9 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "xfs_db": "xfsprogs",
         "xfs_admin": "xfsprogs",
         "xfs_growfs": "xfsprogs",
-        "lsattr": "e2fsprogs",
+        "python3": "python3",
     },
-    "btrfs": {"mkfs.btrfs": "btrfs-progs", "btrfs": "btrfs-progs", "lsattr": "e2fsprogs"},
+    "btrfs": {"mkfs.btrfs": "btrfs-progs", "btrfs": "btrfs-progs", "python3": "python3"},
 }
 """Programs that a kind of file system needs on a host, and Debian's packages that have them."""
 

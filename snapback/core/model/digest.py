@@ -16,8 +16,8 @@ _WRITTEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{32})", re.ASCII)
 class Digest:
     """What is held, in two numbers of 32 hexadecimal digits.
 
-    :ivar attributes: of the names, and of each entry's type, mode, owners, device number, target
-        and extended attributes.
+    :ivar attributes: of the names, and of each entry's type, mode, owners, device number, target,
+        flags and extended attributes.
     :ivar content: of what is in the files, or on what is no file system.
     """
 
@@ -31,7 +31,7 @@ class Digest:
         """Answer in what another one differs, in words, or ``""``."""
         said = []
         if self.attributes != other.attributes:
-            said.append("names, modes, owners or extended attributes")
+            said.append("names, modes, owners, flags or extended attributes")
         if self.content != other.content:
             said.append("the content of files")
         return " and ".join(said)

@@ -3,7 +3,8 @@
 ``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
 one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
 without its key, as LUKS: it can be read, and that is all that is known. ``kind=differs`` before the
-evidence marks what is corrupt since its digest isn't that of a copy.
+evidence marks what is corrupt since its digest isn't that of a copy. ``digest=`` of 0.1 is passed
+over: it knew no flags, so no digest of today is equal to it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from snapback.core.text import abridged
 GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?"
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=[0-9a-f.]+)?"
+    r"(?: digest2=([0-9a-f.]+))?"
     r"( kind=differs)?(?: (.*))?\Z",
     re.ASCII | re.DOTALL,
 )
@@ -76,7 +78,7 @@ class Verified:
 def write_verdict(verdict: Verified) -> dict[str, str]:
     """Answer the tag that says a verdict, in characters that every tag may hold."""
     words = [f"{verdict.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z", verdict.word]
-    words += [f"digest={verdict.digest}"] if verdict.digest else []
+    words += [f"digest2={verdict.digest}"] if verdict.digest else []
     words += ["kind=differs"] if verdict.reason.kind is VerdictKind.DIFFERS else []
     begin = " ".join(words)
     room = our_tags.LONGEST_VALUE - len(begin) - 1

@@ -103,6 +103,7 @@ def in_light_of(former: Verified | None, found: Verified) -> Verified:
     """
     if former is None:
         return found
-    if former.reason.kind is VerdictKind.DIFFERS and not found.digest and not found.is_corrupt:
-        return replace(former, at=found.at)
+    was_compared = former.digest and found.digest  # that of 0.1 is none to compare with
+    if former.reason.kind is VerdictKind.DIFFERS and not was_compared and not found.is_corrupt:
+        return replace(former, at=found.at, digest=former.digest or found.digest)
     return replace(found, digest=former.digest or found.digest)

@@ -37,4 +37,10 @@ def test_a_digest_is_kept_with_the_verdict() -> None:
         digest=Digest("a" * 32, "b" * 32),
     )
     assert verdict_of(write_verdict(good)) == good
-    assert f" good digest={'a' * 32}.{'b' * 32} ext4" in write_verdict(good)[VERDICT]
+    assert f" good digest2={'a' * 32}.{'b' * 32} ext4" in write_verdict(good)[VERDICT]
+
+
+def test_a_digest_of_another_kind_is_passed_over() -> None:
+    old = verdict_of({VERDICT: f"2026-11-25T03:00:00Z good digest={'a' * 32}.{'b' * 32} ext4"})
+    assert old
+    assert (old.word, old.evidence, old.digest) == ("good", "ext4", None)

@@ -74,6 +74,11 @@ def test_what_differed_is_corrupt_until_it_is_read_again() -> None:
     of_0_1_0 = {VERDICT: write_verdict(differs)[VERDICT].replace(" kind=differs", "")}
     assert verdict_of(of_0_1_0) == differs
     assert in_light_of(differs, replace(checked, digest=OTHER)).word == "good"
+    # By a digest of another kind: what is read now has not been compared with what differed.
+    of_old = {VERDICT: write_verdict(differs)[VERDICT].replace("digest2=", "digest=")}
+    again = in_light_of(verdict_of(of_old), replace(checked, digest=OTHER))
+    assert again == replace(differs, at=checked.at, digest=OTHER)
+    assert in_light_of(again, replace(checked, digest=OTHER)).word == "good"
     assert in_light_of(found(ONE), checked) == replace(checked, digest=ONE)
     assert in_light_of(found(None, "corrupt"), checked) == checked
     assert in_light_of(None, checked) == checked
