@@ -1,9 +1,10 @@
 """The verdict of a verification, as the tag ``snapback:verified`` of a snapshot says it.
 
 ``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
-one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
-without its key, as LUKS: it can be read, and that is all that is known. ``kind=differs`` before the
-evidence marks what is corrupt since its digest isn't that of a copy.
+one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is a known format that nobody
+looks into, as LUKS: it can be read, and that is all that is known. ``unknown`` says that it was
+tried, and why there is no verdict: it counts as not verified. ``kind=differs`` before the evidence
+marks what is corrupt since its digest isn't that of a copy.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from snapback.core.model import tags as our_tags
 from snapback.core.model.digest import Digest, read_digest
 from snapback.core.model.reasons import Reason
 
-GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
+GOOD, OPAQUE, UNKNOWN, CORRUPT = "good", "opaque", "unknown", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=([0-9a-f.]+))?"
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|unknown|corrupt)(?: digest=([0-9a-f.]+))?"
     r"( kind=differs)?(?: (.*))?\Z",
     re.ASCII | re.DOTALL,
 )
@@ -35,6 +36,7 @@ class VerdictKind(Enum):
 
     GOOD = GOOD
     OPAQUE = OPAQUE
+    UNKNOWN = UNKNOWN
     CORRUPT = CORRUPT
     DIFFERS = "differs"
 
@@ -58,7 +60,7 @@ class Verified:
 
     @property
     def word(self) -> str:
-        """``good``, ``opaque`` or ``corrupt``."""
+        """``good``, ``opaque``, ``unknown`` or ``corrupt``."""
         return self.reason.kind.word
 
     @property
@@ -70,6 +72,11 @@ class Verified:
     def is_corrupt(self) -> bool:
         """Whether something was wrong with it."""
         return self.word == CORRUPT
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a verdict at all."""
+        return self.word != UNKNOWN
 
 
 def write_verdict(verdict: Verified) -> dict[str, str]:
