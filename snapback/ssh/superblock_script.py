@@ -20,7 +20,7 @@ _MOST = 64
 
 def may_be_one(data: bytes) -> bool:
     """Return whether there is a magic number where ext, XFS or btrfs has it."""
-    return b"\x53\xef" == data[56:58] or data[:4] == b"XFSB" or data[64:72] == b"_BHRfS_M"
+    return data[56:58] == b"\x53\xef" or data[:4] == b"XFSB" or data[64:72] == b"_BHRfS_M"
 
 
 def look(device: str, scanned: int, places: list[int]) -> None:

@@ -20,9 +20,9 @@ from snapback.errors import Interrupted, UsageError
 from snapback.run import Run
 from snapback.snapshots.search import snapshot_by_id
 from snapback.ssh import disks
-from snapback.ssh.examining import Mountable, fit_to_mount
 from snapback.ssh.fetching import door, fetch, find
 from snapback.ssh.host import address_of
+from snapback.ssh.mountable import Mountable, fit_to_mount
 from snapback.words import Word
 from snapback.workers import Helper, helper
 

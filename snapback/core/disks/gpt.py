@@ -44,8 +44,11 @@ def _is_whole(header: bytes, entries: bytes) -> bool:
     count, size, checksum_of_entries = struct.unpack_from("<III", header, 80)
     if not 92 <= length <= SECTOR or not 0 < count * size <= len(entries):
         return False
-    is_its = zlib.crc32(header[:16] + bytes(4) + header[20:length]) == checksum
-    return is_its and zlib.crc32(entries[: count * size]) == checksum_of_entries
+    sums = (
+        zlib.crc32(header[:16] + bytes(4) + header[20:length]),
+        zlib.crc32(entries[: count * size]),
+    )
+    return sums == (checksum, checksum_of_entries)
 
 
 def protective_entry(size: int) -> bytes:

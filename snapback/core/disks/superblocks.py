@@ -145,5 +145,3 @@ def read_btrfs(data: bytes, place: int = BTRFS_AT) -> Btrfs | None:
     if says_place != place:
         return None
     return Btrfs(str(uuid.UUID(bytes=data[0x20:0x30])), devices, device)
-
-

@@ -114,7 +114,7 @@ def _beside(parts: Sequence[Part], earlier: Mapping[int, str]) -> list[Part]:
 
 _KNOWN_PART = re.compile(
     rf"(?:partition ([1-9]\d{{0,3}}): )?"
-    rf"(?:({'|'.join(KNOWN)}), \d{{1,20}} entries|(?!{UNKNOWN_FORMAT})([\w.+-]{{1,40}}), not checked)",
+    rf"(?:({'|'.join(KNOWN)}), \d{{1,20}} entries|([\w.+-]{{1,40}}), not checked)",
     re.ASCII,
 )
 
@@ -191,10 +191,11 @@ def in_light_of(former: Verified | None, found: Verified) -> Verified:
         return found
     if former.reason.kind is VerdictKind.DIFFERS and not found.digest and not found.is_corrupt:
         return replace(former, at=found.at)
-    if not found.is_known and former.is_corrupt and not _NO_CHECKERS_WORD.search(former.evidence):
+    was_corrupt = former.reason.kind is VerdictKind.CORRUPT
+    if not found.is_known and was_corrupt and not _NO_CHECKERS_WORD.search(former.evidence):
         return replace(former, at=found.at)
     return replace(found, digest=former.digest or found.digest)
 
 
 _NO_CHECKERS_WORD = re.compile("it can't be mounted|its journal can't be replayed")
-"""What the evidence of 0.2.0 says of what it could not mount, which may be well all the same."""
+"""What the evidence of 0.1.0 says of what it could not mount, which may be well all the same."""
