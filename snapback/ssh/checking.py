@@ -25,7 +25,13 @@ _EXT_UNCORRECTED = 4
 _DAMAGED = re.compile(r"Structure needs cleaning|Bad message|Input/output error")
 _DIRTY_LOG = "valuable metadata changes in a log"
 _TOO_NEW = re.compile(r"unsupported (?:(?:filesystem|optional|option) )?feature")
-_HINT = re.compile(r"\s*dmesg\(1\) may have more information.*", re.DOTALL)
+_NO_NEWS = re.compile(
+    r"^mount: \S+: "
+    r"|\s*dmesg\(1\) may have more information after failed mount system call\."
+    r"|^(?:Phase \d| *\t?- |No modify flag|Opening filesystem|\[\d/\d\]).*\n?",
+    re.MULTILINE,
+)
+"""What mount says beside its reason; what a checker says of its progress."""
 
 
 class Wrong(Exception):
@@ -180,7 +186,7 @@ def why_not_mounted(error: CommandFailed) -> str:
     """
     if error.argv[:1] != ("mount",):
         raise error
-    return said(_HINT.sub("", error.stderr))
+    return said(error.stderr)
 
 
 def run(host: Host, *argv: str) -> Completed:
@@ -191,6 +197,6 @@ def run(host: Host, *argv: str) -> Completed:
 def said(*texts: str) -> str:
     """Answer the end of the first text that says something, on one line."""
     for text in texts:
-        if words := " ".join(text.split()):
+        if words := " ".join(_NO_NEWS.sub("", text).split()):
             return words[-LONGEST_SAID:]
     return "it said nothing"

@@ -54,7 +54,9 @@ def fit_to_mount(host: Host, device: str) -> Sequence[Mountable]:
         raise host.error(
             why
             or f"there is no file system on it: {found.fs_type or found.table or 'nothing known'}",
-            "restore_volume makes a volume of it that you can attach to an instance of yours",
+            "restore_instance makes volumes of the whole set"
+            if why
+            else "restore_volume makes a volume of it that you can attach to an instance of yours",
         )
     return mountable
 

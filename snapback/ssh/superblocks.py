@@ -44,7 +44,7 @@ def lost(host: Host, device: str, size: int) -> str:
         if (match := _FOUND.fullmatch(line)) and (
             what := copy_at(int(match[1]), bytes.fromhex(match[2]), size)
         ):
-            return f"its superblock is gone, and the copy at byte {match[1]} is that of an {what}"
+            return f"its superblock is gone, and the copy at byte {match[1]} is of {what}"
     return ""
 
 

@@ -56,8 +56,8 @@ class Prover:
     def prove_alone(self, snapshot: Snapshot) -> Verified:
         """Do as :meth:`prove`, with the volumes of the rest of its set.
 
-        Nobody else may use the helper meanwhile. The checker of a btrfs looks for its devices on all disks. Those of two instants have the
-        same ids, so at one time only those of one instant may be there.
+        Nobody else may use the helper meanwhile. The checker of a btrfs looks for its devices on
+        all disks, and those of two instants have the same ids.
 
         :raises SnapbackError: there is no verdict, or it could not be written.
         """
