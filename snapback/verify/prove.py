@@ -15,7 +15,7 @@ from snapback.core.verify.examination import Part, compare, in_light_of, judge, 
 from snapback.core.verify.verify_plan import companions
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import SnapbackError
+from snapback.errors import CommandFailed, SnapbackError
 from snapback.run import Run
 from snapback.ssh.checking import Untold
 from snapback.ssh.examining import Bench, Command, Examination, TakesOthers, members_on
@@ -115,18 +115,28 @@ class _Others:
         :param own: the nodes that are on the same disk, by the number of the device.
         :raises Untold: the set lacks some.
         """
+        self.found[member.fsid].update(own)
+        while len(self.found[member.fsid]) < member.devices and self.rest:
+            self._look_on(self.rest.pop(0))
         found = self.found[member.fsid]
-        found.update(own)
-        while len(found) < member.devices and self.rest:
-            wish = _wish(self.rest.pop(0))
-            _, block_device = self.stack.enter_context(self.helper.volume(wish))
-            for fsid, nodes in members_on(self.helper.host, block_device).items():
-                for number, node in nodes.items():
-                    self.found[fsid].setdefault(number, node)
         if len(found) < member.devices:
             there = f"{len(found)} of its {member.devices} devices"
             raise Untold(f"only {there} are in its set: the rest is needed to look into it")
         return [node for number, node in found.items() if number != member.device]
+
+    def _look_on(self, snapshot: Snapshot) -> None:
+        """Take the devices of btrfs from a volume of the set; it stays where it has some."""
+        with ExitStack() as lent:
+            _, block_device = lent.enter_context(self.helper.volume(_wish(snapshot)))
+            try:
+                members = members_on(self.helper.host, block_device)
+            except CommandFailed as error:
+                log.info("%s has no part in it: %s", snapshot.snapshot_id, error)
+                return
+            for fsid, nodes in members.items():
+                self.found[fsid] = {**nodes, **self.found[fsid]}
+            if members:
+                self.stack.enter_context(lent.pop_all())
 
 
 def _wish(snapshot: Snapshot) -> VolumeWish:

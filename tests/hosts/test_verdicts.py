@@ -108,4 +108,4 @@ def test_corrupt_takes_more_than_that_it_cannot_be_mounted_here(fleet, fab, sand
     assert "no verdict: btrfs: only 1 of its 2 devices are in its set" in ended.err
     ended = fab("verify_snapshot", "--snapshot-id", xfs)
     assert "corrupt: xfs: xfs_repair: " in ended.err
-    assert "agf" in ended.err
+    assert "Phase" not in ended.err
