@@ -35,6 +35,7 @@ class Word(Enum):
     BUSY = "busy", 3
     LESS_CONSISTENT = "less consistent", 3
     OPAQUE = "opaque", 0
+    NO_VERDICT = "no verdict", 3
     KEPT_ALL = "kept all", 3
     STOPPED = "stopped", 3
     BROKEN = "broken", 3

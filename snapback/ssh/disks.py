@@ -83,12 +83,15 @@ def demand_unused(host: Host, device: str) -> None:
 
 
 @contextmanager
-def mounted(host: Host, device: str, fs_type: str, *, read_only: bool = False) -> Iterator[str]:
+def mounted(
+    host: Host, device: str, fs_type: str, others: Sequence[str] = (), *, read_only: bool = False
+) -> Iterator[str]:
     """Mount a file system on a folder of its own; at the end it is unmounted, and so on the disk.
 
+    :param others: further devices of it, where it is a btrfs.
     :raises CommandFailed: it can't be mounted, or not unmounted.
     """
-    options = mount_options(fs_type, read_only=read_only)
+    options = mount_options(fs_type, others, read_only=read_only)
     argv = ["mount", "-t", fs_type, "-o", options, "--", device]
     with _mounted(host, argv) as folder:
         yield folder
@@ -259,6 +262,28 @@ _READ = (
     'dd if="$1" bs=64K skip="$2" count="$3" iflag=skip_bytes,count_bytes status=none | base64 -w 0'
 )
 _WRITE = 'base64 -d | dd of="$1" bs=64K seek="$2" oflag=seek_bytes conv=notrunc,fsync status=none'
+
+
+def read_bytes(host: Host, device: str, begin: int, count: int) -> bytes:
+    """Return so many bytes of a device.
+
+    :raises HostError: they can't be read.
+    """
+    argv = ["sh", "-c", _READ, "snapback-read", device, str(begin), str(count)]
+    said = host.sudo(argv, timeout_s=LONG_S).stdout
+    if not _is_base64(said, count):
+        raise host.error(f"{device} can't be read", "see what its kernel says of it")
+    return base64.b64decode(said)
+
+
+def write_bytes(host: Host, device: str, begin: int, data: bytes) -> None:
+    """Write bytes to a device, and wait until they are on it.
+
+    :raises CommandFailed: they can't be written.
+    """
+    write = ["sh", "-c", _WRITE, "snapback-write", device, str(begin)]
+    host.sudo(write, stdin=base64.b64encode(data), timeout_s=LONG_S)
+    flush(host, device)
 
 
 def _copy_bytes(

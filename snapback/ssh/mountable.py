@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from snapback.core.disks.filesystems import KNOWN, Found
 from snapback.core.disks.partitions import node_of
 from snapback.errors import CommandFailed
-from snapback.ssh import disks, tools
+from snapback.ssh import disks, superblocks, tools
 from snapback.ssh.host import Host
 
 MOUNTABLE = (*KNOWN, "vfat")
@@ -55,25 +55,37 @@ def contents_of(host: Host, device: str) -> Contents:
     """
     tools.demand(host, tools.BASE, may_install=True)
     found = disks.probe(host, device)
-    if is_mountable(found):
-        return Contents((Mountable(0, device, found.fs_type, found.size),))
-    if not found.has_table:
-        return Contents(others={0: described(found)})
-    tools.demand(host, tools.TABLE, may_install=True)
+    nodes = {0: device}
+    if found.has_table:
+        tools.demand(host, tools.TABLE, may_install=True)
+        numbers = [part.number for part in disks.read_table(host, device).partitions]
+        nodes = {number: node_of(device, number) for number in numbers}
     mountable: list[Mountable] = []
     others: dict[int, str] = {}
-    for part in disks.read_table(host, device).partitions:
-        node = node_of(device, part.number)
+    for number, node in nodes.items():
         try:
             inside = disks.probe(host, node)
+            why_not = _why_not(host, node, inside)
         except CommandFailed as error:
-            others[part.number] = f"it can't be read: {error.stderr}"
-            continue
-        if is_mountable(inside):
-            mountable.append(Mountable(part.number, node, inside.fs_type, inside.size))
+            why_not = f"it can't be read: {error.stderr}"
+        if why_not:
+            others[number] = why_not
         else:
-            others[part.number] = described(inside)
+            mountable.append(Mountable(number, node, inside.fs_type, inside.size))
     return Contents(tuple(mountable), others)
+
+
+def _why_not(host: Host, node: str, found: Found) -> str:
+    """Return why a file system can't be mounted from one device, in words, or ``""``."""
+    if not is_mountable(found):
+        return described(found)
+    first = superblocks.btrfs_of(host, node) if found.fs_type == "btrfs" else None
+    if first is None or first.devices == 1:
+        return ""
+    return (
+        f"its btrfs {first.fsid} is on {first.devices} volumes: this is number {first.device}, "
+        "and can't be mounted without the others of its set: restore them with restore_instance"
+    )
 
 
 def is_mountable(found: Found) -> bool:

@@ -47,9 +47,9 @@ def verify_snapshot(
     On a volume made of it the file systems are checked, mounted read-only and counted, and the
     configured verify_command is run. The tag snapback:verified of the snapshot tells the verdict.
 
-    Exit codes: 0 it is good, or can't be looked into; 1 it is corrupt, its set isn't whole, or it
-    could not be verified; 2 refused, nothing done; 3 a region's copies could not be compared; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 it is good, or of a known format that nobody looks into; 1 it is corrupt, its set
+    isn't whole, or it could not be verified; 2 refused, nothing done; 3 there is no verdict, or a
+    region's copies could not be compared; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
@@ -99,9 +99,9 @@ def verify_region(
     One temporary instance serves many volumes, several at a time. What was never verified comes
     first, then what was verified longest ago. Sets from which a volume is missing are failures.
 
-    Exit codes: 0 all are good, or can't be looked into; 1 some are corrupt, or could not be
-    verified; 2 refused, nothing done; 3 a region's copies could not be compared; 4 something is
-    left behind that needs a hand.
+    Exit codes: 0 all are good, or of known formats that nobody looks into; 1 some are corrupt, or
+    could not be verified; 2 refused, nothing done; 3 of some there is no verdict, or a region's
+    copies could not be compared; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:

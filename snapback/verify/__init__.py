@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from snapback.core.model import Place, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, unusable
 from snapback.core.model.outcome import Outcome, word_for
-from snapback.core.model.verdicts import CORRUPT, OPAQUE, Verified, verdict_of, write_verdict
-from snapback.core.verify.examination import compare, in_light_of, judge
+from snapback.core.model.verdicts import CORRUPT, OPAQUE, UNKNOWN, Verified
 from snapback.core.verify.verify_plan import (
     ALL,
     Sample,
@@ -19,22 +17,18 @@ from snapback.core.verify.verify_plan import (
     plan_verification,
     read_sample,
 )
-from snapback.ec2.tags import create_tags
-from snapback.ec2.temporary import VolumeWish
 from snapback.errors import LeftBehind, SnapbackError, UsageError
 from snapback.run import Run, current, fanout
 from snapback.run.fanout import Result, or_raise
-from snapback.snapshots.catalog import all_snapshots, snapshots_of_instance
+from snapback.snapshots.catalog import all_snapshots, snapshots_of_instance, snapshots_of_volume
 from snapback.snapshots.search import snapshot_by_id
-from snapback.ssh.examining import Command, examine
-from snapback.verify.copies import Elsewhere, copies_elsewhere
+from snapback.verify.copies import copies_elsewhere
+from snapback.verify.prove import Prover, command_for
 from snapback.words import Word
-from snapback.workers import Helper, helper
-
-log = logging.getLogger(__name__)
+from snapback.workers import helper
 
 PURPOSE = "verify"
-_WORDS = {CORRUPT: Word.CORRUPT, OPAQUE: Word.OPAQUE}
+_WORDS = {CORRUPT: Word.CORRUPT, OPAQUE: Word.OPAQUE, UNKNOWN: Word.NO_VERDICT}
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,8 @@ def verify_snapshot(
     """Prove that a snapshot can be restored; its tag ``snapback:verified`` tells the verdict.
 
     On a temporary instance its file systems are checked, mounted read-only and counted, on a volume
-    made of it, and the configured ``verify_command`` is run there. That a member is missing from
+    made of it, and the configured ``verify_command`` is run there. A btrfs over several volumes is
+    examined with those of its set. That a member is missing from
     its set is a failure, too.
 
     :param region_name: where it lies; may be contracted; ``None``: looked for.
@@ -120,10 +115,18 @@ def verify_one(
     snapshot = snapshot_by_id(run, region_name, snapshot_id)
     if why := unusable(snapshot):
         raise UsageError(f"{snapshot_id} {why}")
-    place, instance_id = snapshot.place, record_of(snapshot).instance
-    around = snapshots_of_instance(run, place, instance_id) if instance_id else []
+    place, record = snapshot.place, record_of(snapshot)
+    around = {s.snapshot_id: s for s in snapshots_of_volume(run, place, record.volume)}
+    if record.instance:
+        of_instance = snapshots_of_instance(run, place, record.instance)
+        around |= {s.snapshot_id: s for s in of_instance}
+    known = tuple(around.values())
     plan = VerifyPlan(
-        place=place, chosen=(snapshot,), total=1, gaps=tuple(gaps(around, [snapshot]))
+        place=place,
+        chosen=(snapshot,),
+        total=1,
+        gaps=tuple(gaps(known, [snapshot])),
+        around=known,
     )
     return Verification((plan,), tuple(_carry_out(run, plan, dry_run, digest=digest)))
 
@@ -189,13 +192,8 @@ def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> li
     results: list[Result[Snapshot, Verified]] = []
     try:
         with helper(run, plan.place, PURPOSE) as one:
-            results = fanout.each(
-                plan.chosen,
-                partial(_verify, run, one, elsewhere),
-                workers=run.settings.verify.verify_workers,
-                stop=run.stop,
-                on_done=lambda _: run.progress.done(),
-            )
+            prover = Prover(run=run, helper=one, around=plan.around, elsewhere=elsewhere)
+            results = _prove(run, prover, plan.chosen)
     except LeftBehind as error:
         outcomes.append(Outcome.of_failed(plan.place, error))
     except SnapbackError as error:
@@ -203,48 +201,31 @@ def _carry_out(run: Run, plan: VerifyPlan, dry_run: bool, *, digest: bool) -> li
     return [*(_became(result) for result in results), *outcomes]
 
 
-def _verify(run: Run, one: Helper, elsewhere: Elsewhere | None, snapshot: Snapshot) -> Verified:
-    """Examine a volume made of a snapshot, and write the verdict on the snapshot.
-
-    :param elsewhere: copies to compare its digest with; ``None``: that isn't asked for.
-    :raises SnapbackError: there is no verdict, or it could not be written.
-    """
-    wish = VolumeWish(size_gib=snapshot.size_gib, snapshot_id=snapshot.snapshot_id)
-    with one.volume(wish) as (_, block_device):
-        command = _command(run, snapshot)
-        parts = examine(one.host, block_device, command, digest=elsewhere is not None)
-    verdict = judge(parts, run.now(snapshot.place))
-    if elsewhere:
-        verdict = compare(verdict, elsewhere.found_of(snapshot))
-    verdict = in_light_of(verdict_of(snapshot.tags), verdict)
-    log.info("%s in %s: %s: %s", snapshot.snapshot_id, snapshot.place, verdict.word,
-             verdict.evidence)  # fmt: skip
-    try:
-        create_tags(run.conn(snapshot.place), [snapshot.snapshot_id], write_verdict(verdict))
-    except SnapbackError as error:
-        raise SnapbackError(
-            f"{verdict.word} ({verdict.evidence}), but that could not be written on it: {error}"
-        ) from error
-    return verdict
-
-
-def _command(run: Run, snapshot: Snapshot) -> Command | None:
-    record = record_of(snapshot)
-    line = run.settings.for_host(record.region, snapshot.tags).verify_command
-    if not line:
-        return None
-    told = {
-        "SNAPBACK_SNAPSHOT": snapshot.snapshot_id,
-        "SNAPBACK_VOLUME": record.volume,
-        "SNAPBACK_INSTANCE": record.instance,
-        "SNAPBACK_DEVICE": record.device,
-        "SNAPBACK_NAME": snapshot.tags.get("Name", ""),
-    }
-    return Command(line=line, environment=told, timeout_s=60 * run.settings.verify.verify_minutes)
+def _prove(
+    run: Run, prover: Prover, chosen: Sequence[Snapshot]
+) -> list[Result[Snapshot, Verified]]:
+    """Prove snapshots side by side, then, each alone, those that take others of their set."""
+    found = fanout.each(
+        chosen,
+        prover.prove,
+        workers=run.settings.verify.verify_workers,
+        stop=run.stop,
+        on_done=lambda one: run.progress.done() if one.value or one.error else None,
+    )
+    alone = fanout.each(
+        [one.item for one in found if not one.value and not one.error],
+        prover.prove_alone,
+        workers=1,
+        stop=run.stop,
+        on_done=lambda _: run.progress.done(),
+    )
+    return [
+        Result(one.item, one.value, one.error) for one in found if one.value or one.error
+    ] + alone
 
 
 def _how(run: Run, snapshot: Snapshot, *, digest: bool) -> str:
-    command = _command(run, snapshot)
+    command = command_for(run, snapshot)
     run_it = f", run {command.line!r}" if command else ""
     return f"check, mount, count{run_it}{', read all of it for a digest' if digest else ''}"
 

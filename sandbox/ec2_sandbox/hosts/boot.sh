@@ -29,7 +29,7 @@ for node in null:3 zero:5 full:7 random:8 urandom:9; do
     mknod -m 666 "/dev/${node%:*}" c 1 "${node#*:}"
 done
 mknod -m 666 /dev/tty c 5 0
-mknod -m 660 /dev/btrfs-control c 10 234
+mknod -m 600 /dev/btrfs-control c 10 234
 mkdir /dev/pts /dev/shm /dev/mqueue /run/lock
 mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts /dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm

@@ -9,7 +9,7 @@ whatever mkfs the temporary instance has: an older kernel couldn't mount those.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 EXT = ("ext2", "ext3", "ext4")
@@ -63,6 +63,16 @@ class Found:
     def has_file_system(self) -> bool:
         """Whether it is a file system that may be moved file by file."""
         return self.fs_type in KNOWN and not self.table and not self.is_ambivalent
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing known is on it."""
+        return not self.fs_type and not self.table and not self.is_ambivalent
+
+    @property
+    def is_contradictory(self) -> bool:
+        """Whether it seems to be several things, of which a file system may be one."""
+        return self.is_ambivalent or (self.fs_type in KNOWN and bool(self.table))
 
     @property
     def has_table(self) -> bool:
@@ -126,13 +136,16 @@ def differences(source: Shape, other: Shape, ignoring: frozenset[str] = frozense
     return "; ".join(said)
 
 
-def mount_options(fs_type: str, *, read_only: bool) -> str:
+def mount_options(fs_type: str, others: Sequence[str] = (), *, read_only: bool) -> str:
     """Answer the options to mount a copy with.
 
     Read-only, its journal is replayed all the same, as the device isn't.
+
+    :param others: further devices of it, where it is a btrfs.
     """
     own = () if read_only and fs_type == "ext4" else _MOUNT_OPTIONS.get(fs_type, ())
-    return ",".join(("ro" if read_only else "rw", *_SAFE, *own))
+    devices = (f"device={other}" for other in others)
+    return ",".join(("ro" if read_only else "rw", *_SAFE, *own, *devices))
 
 
 def label_command(shape: Shape, device: str) -> list[str]:

@@ -1,10 +1,11 @@
 """The verdict of a verification, as the tag ``snapback:verified`` of a snapshot says it.
 
 ``2026-11-25T03:00:00Z good ext4, 1234 entries``: when, the word, the evidence; before that, where
-one was asked for, the digest: ``digest=3f0c….9ae1…``. ``opaque`` is what nobody can look into
-without its key, as LUKS: it can be read, and that is all that is known. ``kind=differs`` before the
-evidence marks what is corrupt since its digest isn't that of a copy. ``digest=`` of 0.1 is passed
-over: it knew no flags, so no digest of today is equal to it.
+one was asked for, the digest: ``digest2=3f0c….9ae1…``. ``opaque`` is a known format that nobody
+looks into, as LUKS: it can be read, and that is all that is known. ``unknown`` says that it was
+tried, and why there is no verdict: it counts as not verified. ``kind=differs`` before the evidence
+marks what is corrupt since its digest isn't that of a copy. ``digest=`` of 0.1 is passed over: it
+knew no flags, so no digest of today is equal to it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from snapback.core.model.digest import Digest, read_digest
 from snapback.core.model.reasons import Reason
 from snapback.core.text import abridged
 
-GOOD, OPAQUE, CORRUPT = "good", "opaque", "corrupt"
+GOOD, OPAQUE, UNKNOWN, CORRUPT = "good", "opaque", "unknown", "corrupt"
 
 _VERDICT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|corrupt)(?: digest=[0-9a-f.]+)?"
-    r"(?: digest2=([0-9a-f.]+))?"
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z (good|opaque|unknown|corrupt)"
+    r"(?: digest=[0-9a-f.]+)?(?: digest2=([0-9a-f.]+))?"
     r"( kind=differs)?(?: (.*))?\Z",
     re.ASCII | re.DOTALL,
 )
@@ -38,6 +39,7 @@ class VerdictKind(Enum):
 
     GOOD = GOOD
     OPAQUE = OPAQUE
+    UNKNOWN = UNKNOWN
     CORRUPT = CORRUPT
     DIFFERS = "differs"
 
@@ -61,7 +63,7 @@ class Verified:
 
     @property
     def word(self) -> str:
-        """``good``, ``opaque`` or ``corrupt``."""
+        """``good``, ``opaque``, ``unknown`` or ``corrupt``."""
         return self.reason.kind.word
 
     @property
@@ -73,6 +75,11 @@ class Verified:
     def is_corrupt(self) -> bool:
         """Whether something was wrong with it."""
         return self.word == CORRUPT
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a verdict at all."""
+        return self.word != UNKNOWN
 
 
 def write_verdict(verdict: Verified) -> dict[str, str]:

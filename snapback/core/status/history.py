@@ -88,7 +88,11 @@ class History:
 
 def last_verified(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, Verified] | None:
     """Answer which of some snapshots was verified last, and its verdict; ``None``: none was."""
-    found = [(one, verdict) for one in snapshots if (verdict := verdict_of(one.tags))]
+    found = [
+        (one, verdict)
+        for one in snapshots
+        if (verdict := verdict_of(one.tags)) and verdict.is_known
+    ]
     return max(found, key=lambda pair: pair[1].at, default=None)
 
 

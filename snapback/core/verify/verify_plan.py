@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from snapback.core.model import Place, Snapshot, record_of
-from snapback.core.model.backup_sets import BackupSet, NotRestorable, sets_of
+from snapback.core.model.backup_sets import BackupSet, NotRestorable, sets_of, unusable
 from snapback.core.model.verdicts import verdict_of
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -52,12 +52,14 @@ class VerifyPlan:
     :ivar chosen: in the order in which it is begun.
     :ivar total: how many there are to choose from.
     :ivar gaps: sets, each with a member among those chosen, from which a volume is missing.
+    :ivar around: all that is known there of the same volumes and sets.
     """
 
     place: Place
     chosen: tuple[Snapshot, ...]
     total: int
     gaps: tuple[BackupSet, ...] = ()
+    around: tuple[Snapshot, ...] = ()
 
     @property
     def size_gib(self) -> int:
@@ -90,6 +92,7 @@ def plan_verification(
         chosen=tuple(chosen),
         total=len(fit),
         gaps=tuple(gaps(everything, chosen)),
+        around=tuple(everything),
     )
 
 
@@ -116,3 +119,12 @@ def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[Bac
             if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
                 found[one.set_id] = one
     return list(found.values())
+
+
+def companions(snapshot: Snapshot, around: Iterable[Snapshot]) -> list[Snapshot]:
+    """Return the other members of a snapshot's set that something can be restored from."""
+    for one in sets_of(around, record_of(snapshot).instance):
+        others = [m for m in one.members if m.snapshot_id != snapshot.snapshot_id]
+        if one.set_id and len(others) < len(one.members):
+            return [other for other in others if not unusable(other)]
+    return []

@@ -30,9 +30,13 @@ HARMLESS = {
     "re",
     "secrets",
     "shlex",
+    "struct",
     "threading",
+    "types",
     "typing",
     "urllib.parse",
+    "uuid",
+    "zlib",
 }
 
 

@@ -78,6 +78,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "no volumes": 3,
         "not in the bin": 3,
         "opaque": 0,
+        "no verdict": 3,
         "corrupt": 1,
         "deleted, not written down": 1,
         "failed": 1,

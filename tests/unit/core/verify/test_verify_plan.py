@@ -45,3 +45,10 @@ def test_replicas_only_where_they_are_wanted() -> None:
     here = Place("eu-west-1")
     assert plan_verification(here, replica, Sample(9), replicas=False).total == 0
     assert plan_verification(here, replica, Sample(9), replicas=True).total == 1
+
+
+def test_what_gave_no_verdict_was_tried_and_is_not_chosen_first_again() -> None:
+    tried = shot("2026-11-24T03:00", "unknown", "2026-11-25T00:00")
+    other = shot("2026-11-20T03:00", "good", "2026-11-24T00:00")
+    plan = plan_verification(Place("us-east-1"), [tried, other], Sample(1), replicas=False)
+    assert plan.chosen == (other,)
