@@ -22,7 +22,7 @@ ARGUMENTS = {
     errors.NetworkError: ("CreateSnapshots", "us-east-1", "Nope", "no"),
     errors.LostAnswer: ("CreateSnapshots", "us-east-1", "Nope", "no"),
     errors.VolumesBusy: ([volume()], {"vol-1": ONE}),
-    errors.CommandFailed: ("i-1", "us-east-1", ["lsblk", "a b"], 1, "it said"),
+    errors.CommandFailed: ("i-1", "us-east-1", ["lsblk", "a b"], "lsblk 'a b'", 1, "it said"),
     errors.LeftBehind: ([(LENT, "why")], "run-1", errors.SnapbackError("before")),
     errors.ItemsFailed: ([Outcome(subject="x", word=Word.FAILED, explanation="why")],),
     errors.HostError: ("i-1", "us-east-1", "why", "what to do"),
