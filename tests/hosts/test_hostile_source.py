@@ -126,6 +126,7 @@ LIES = {
     "blkid": 'case "$*" in *LABEL*) yes | head -c 20M;; *) exec /usr/sbin/blkid "$@"; esac',
     "dumpe2fs": "/usr/sbin/dumpe2fs \"$@\" | sed 's/^Block count:.*/Block count: -d/'",
     "base64": "head -c 440 /dev/zero; printf '\\377$(touch /owned)\\n'",
+    "python3": "echo 0 0 1 -d 0 $(printf %032d 0); yes | head -c 20M",
     "b2sum": "echo; echo \"$(printf %128s | tr ' ' g)  -\"",
     "sfdisk": "/usr/sbin/sfdisk \"$@\"; echo 'write: $(touch /owned)'",
 }
