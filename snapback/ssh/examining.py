@@ -98,7 +98,7 @@ class Examination:
         if found.is_unknown or found.table == "gpt":
             try:
                 if _mend_table(self.host, device, found.size):
-                    what = "its first table is gone: it may not boot; the copy at its end was read"
+                    what = "its protective MBR or first table is damaged: it may not boot; a copy was read"
                     notes = [Part(fs_type="gpt", untold=what)]
                     found = replace(found, table="gpt")
             except CommandFailed as error:
