@@ -25,6 +25,7 @@ from snapback.ssh.host import Completed, Host
 # What is counted, but for the file system's own: its top and, of ext, lost+found.
 _COUNT = 'find "$1" -xdev -mindepth 1 ! -path "$1/lost+found" -printf x | wc -c'
 _IS_BLANK = 'cmp -s -n "$(blockdev --getsize64 "$1")" -- "$1" /dev/zero'
+_TABLE_DAMAGED = "its protective MBR or first table is damaged: it may not boot; a copy was read"
 _IN_FOLDER = 'cd -- "$1" && exec sh -c "$2"'
 _IN_EMPTY = """
 folder=$(mktemp -d) && cd -- "$folder" || exit
@@ -98,8 +99,7 @@ class Examination:
         if found.is_unknown or found.table == "gpt":
             try:
                 if _mend_table(self.host, device, found.size):
-                    what = "its first table is gone: it may not boot; the copy at its end was read"
-                    notes = [Part(fs_type="gpt", untold=what)]
+                    notes = [Part(fs_type="gpt", untold=_TABLE_DAMAGED)]
                     found = replace(found, table="gpt")
             except CommandFailed as error:
                 return [Part(fs_type=found.table, problem=said(error.stderr))]

@@ -44,7 +44,7 @@ def test_a_lost_superblock_is_no_unknown_format(fleet, fab, sandbox, reachable):
         "/dev/sdh": "corrupt",
         "/dev/sdk": "no verdict",
     }
-    assert "gpt: its first table is gone" in found["/dev/sda1"][1]
+    assert "gpt: its protective MBR or first table is damaged" in found["/dev/sda1"][1]
     assert "; partition 1: ext4, " in found["/dev/sda1"][1]
     assert "an earlier snapshot has on it what isn't there now: ext4" in found["/dev/sdf"][1]
     assert "the copy at byte 268435456 is of xfs" in found["/dev/sdg"][1]
