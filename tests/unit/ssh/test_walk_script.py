@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,10 +58,12 @@ def test_holes_count_as_zeros_and_are_not_read(tmp_path: Path) -> None:
     content_of("larger")
 
 
-def test_a_hierarchy_of_any_depth_is_walked(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    folder = os.open(tmp_path, os.O_RDONLY)
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with 3000 others, one in another: too deep for Python to be removed by it."""
+    top = tmp_path / "deep"
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=folder)
         below = os.open("d", os.O_RDONLY, dir_fd=folder)
@@ -68,12 +72,17 @@ def test_a_hierarchy_of_any_depth_is_walked(
     os.mkfifo("pipe", dir_fd=folder)
     os.symlink("/", "link", dir_fd=folder)
     os.close(folder)
-    assert walk_script.main("survey", os.fsencode(tmp_path)) == 0
+    yield top
+    subprocess.run(["rm", "-rf", top], check=True)
+
+
+def test_a_hierarchy_of_any_depth_is_walked(capsys: pytest.CaptureFixture[str], deep: Path) -> None:
+    assert walk_script.main("survey", os.fsencode(deep)) == 0
     survey = read_survey(capsys.readouterr().out)
     assert survey
     assert (survey.marks, survey.longest, survey.apparent) == (0, 6005, 0)
-    first = walk_script.of_folder(os.fsencode(tmp_path))
-    assert walk_script.of_folder(os.fsencode(tmp_path)) == first
+    first = walk_script.of_folder(os.fsencode(deep))
+    assert walk_script.of_folder(os.fsencode(deep)) == first
 
 
 def test_the_size_of_files_counts_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
