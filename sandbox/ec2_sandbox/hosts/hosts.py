@@ -186,7 +186,10 @@ class Hosts:
             self._ended(instance, machine, "off")
             return
         set_state(instance, state)
-        _in_thread(machine.power_off if force else machine.shut_down)
+        if force:
+            _in_thread(machine.power_off, _shared_volumes(instance))
+        else:
+            _in_thread(machine.shut_down)
 
     def console(self, instance_id: str) -> bytes:
         """Answers what an instance wrote on its console, the last 64 KiB."""
@@ -296,6 +299,13 @@ def _explain(instance: Any, machine: Machine, how: str) -> None:
             code, text = "Server.InternalError", "The instance has lost its power"
         instance.state_reason.code = code
         instance.state_reason.message = f"{code}: {text}"
+
+
+def _shared_volumes(instance: Any) -> list[str]:
+    """Answers the volumes of an instance that others have, too."""
+    blocks = instance.block_device_mapping.values()
+    volumes = [instance.ec2_backend.get_volume(block.volume_id) for block in blocks]
+    return [volume.id for volume in volumes if len(volume.held_by) > 1]
 
 
 def _in_thread(function: Callable[..., None], *arguments: Any) -> None:
