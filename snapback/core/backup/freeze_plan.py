@@ -69,19 +69,32 @@ class FreezePlan:
         return prospect.consistency
 
 
-def plan_freeze(layouts: Mapping[str, Layout], *, freeze_root: bool) -> FreezePlan:
+def plan_freeze(
+    layouts: Mapping[str, Layout], *, freeze_root: bool, shared: Mapping[str, str] | None = None
+) -> FreezePlan:
     """Decide what is frozen for the snapshots of some volumes.
 
     A file system on several volumes, or mounted several times, is frozen once.
 
     :param layouts: volume id -> where it is on the host.
     :param freeze_root: whether ``/`` may be frozen.
+    :param shared: volume id -> why others may write to it meanwhile, in words.
     """
     systems = in_freezing_order(layouts.values())
+    writers = {
+        system.maj_min: f"{volume}: {why}"
+        for volume, why in (shared or {}).items()
+        if volume in layouts
+        for system in layouts[volume].file_systems
+    }
     return FreezePlan(
         mount_points=_those_to(Treatment.FREEZE, systems, freeze_root),
         to_sync=_those_to(Treatment.SYNC, systems, freeze_root),
-        prospects={volume: _prospect(layout, freeze_root) for volume, layout in layouts.items()},
+        prospects={
+            volume: _prospect_if_shared(layout, shared or {}, writers)
+            or _prospect(layout, freeze_root)
+            for volume, layout in layouts.items()
+        },
     )
 
 
@@ -103,6 +116,18 @@ def _how_used(raw: BlockDevice) -> str:
     if raw.mounted_elsewhere:
         return f"{raw.path} is mounted out of reach: in a container, or beneath another mount"
     return f"{raw.path} is used without a mount ({raw.fs_type or raw.type})"
+
+
+def _prospect_if_shared(
+    layout: Layout, shared: Mapping[str, str], writers: Mapping[str, str]
+) -> Prospect | None:
+    """Return that others may write to a volume, or to another one of its file systems."""
+    if why := shared.get(layout.volume_id):
+        return Prospect(Consistency.CRASH, why)
+    for system in layout.file_systems:
+        if why := writers.get(system.maj_min):
+            return Prospect(Consistency.CRASH, f"{system.mount_points[0]} is also on {why}")
+    return None
 
 
 def _prospect(layout: Layout, freeze_root: bool) -> Prospect:
