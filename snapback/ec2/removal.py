@@ -168,9 +168,8 @@ def _delete_volume(conn: Any, thing: Lent, sleep: Sleep, patience_s: float) -> N
             for holder in holders:
                 if holder["InstanceId"] not in thing.attached_to:
                     raise SnapbackError(f"{thing} was attached to {holder['InstanceId']} meanwhile")
-        for holder in holders:
-            if holder["State"] == "attached":
-                detach_volume(conn, volume_id, holder["InstanceId"])
+        if any(holder["State"] == "attached" for holder in holders):
+            detach_volume(conn, volume_id)
         sleep(pause_s)
     where = ", ".join(f"{holder['InstanceId']} ({holder['Device']})" for holder in holders)
     raise SnapbackError(
@@ -179,10 +178,10 @@ def _delete_volume(conn: Any, thing: Lent, sleep: Sleep, patience_s: float) -> N
     )
 
 
-def detach_volume(conn: Any, volume_id: str, instance_id: str) -> None:
+def detach_volume(conn: Any, volume_id: str) -> None:
     """Begin to detach a volume; that it is detached already is as well. Source: DetachVolume."""
     try:
-        call(conn, "detach_volume", VolumeId=volume_id, InstanceId=instance_id)
+        call(conn, "detach_volume", VolumeId=volume_id)
     except ApiError as error:
         if error.code != "IncorrectState":  # its instance is ending, or it is detached by now
             raise

@@ -194,7 +194,7 @@ class Lender:
 
         Source: DetachVolume, DescribeVolumes.
         """
-        detach_volume(self.conn, volume.volume_id, volume.instance_id)
+        detach_volume(self.conn, volume.volume_id)
         self._wait_for_volume(volume.volume_id, "available", self._detach_s)
 
     def until_kept(
