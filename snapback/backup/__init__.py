@@ -35,7 +35,10 @@ def create_snapshot(
     consistent: bool = False,
     account: str | None = None,
 ) -> Snapshot:
-    """Take a snapshot of one volume and answer it.
+    """Take a snapshot of one volume and return it.
+
+    Its record names the instance that the volume is attached to: of several the first by id, with
+    the earmark if any has it.
 
     :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
     :param description: by default the record. One of your own means that the snapshot has no

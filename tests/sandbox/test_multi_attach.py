@@ -106,10 +106,10 @@ def test_one_run_takes_it_once_and_the_other_sets_say_whose_has_it(sandbox, pair
 
     restored = fab("restore_instance", f"--instance-id={other}", "--dry-run")
     assert restored.code == 2
-    assert f"{volume}: shared with {owner}, in whose set of the same run it is" in restored.err
+    assert f"{volume}: left to the set of {owner}, which shares it" in restored.err
     restored = fab("restore_instance", f"--instance-id={other}", "--incomplete", "--dry-run")
     assert restored.code == 0
-    assert f"without what is missing: {volume}: shared with {owner}" in restored.out
+    assert f"without what is missing: {volume}: left to the set of {owner}" in restored.out
     assert fab("restore_instance", f"--instance-id={owner}", "--dry-run").code == 0
 
 

@@ -180,7 +180,7 @@ def _named(snapshots: Sequence[Snapshot]) -> BackupSet:
         missing[volume] = Reason(NotRestorable.LEFT_OUT, why)
     shared = {v: i for s in snapshots for v, i in our_tags.read_shared(s.tags).items()}
     for volume in shared.keys() - members.keys():
-        why = f"shared with {shared[volume]}, in whose set of the same run it is"
+        why = f"left to the set of {shared[volume]}, which shares it"
         missing[volume] = Reason(NotRestorable.SHARED, why)
     return _set(snapshots[0].set_id, snapshots, members, missing)
 

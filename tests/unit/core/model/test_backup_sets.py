@@ -113,7 +113,7 @@ def test_what_is_in_another_instance_s_set_is_missing() -> None:
     forged = {vol("d"): "i-1\u001b[2J", "vol-1": other, "x": {}}
     shared = write_shared({vol("c"): other, **forged})  # type: ignore[dict-item]
     (one,) = sets_of(whole("2026-11-01T03:00", "set-1", tags=shared), WEB)
-    assert told(one) == {vol("c"): f"shared with {other}, in whose set of the same run it is"}
+    assert told(one) == {vol("c"): f"left to the set of {other}, which shares it"}
     for nonsense in ("[]", "{", '"x"', "1"):
         tags = {"snapback:shared": nonsense}
         (one,) = sets_of(whole("2026-11-01T03:00", "set-1", tags=tags), WEB)
