@@ -15,9 +15,10 @@ from snapback.core.backup.set_plan import (
 )
 from snapback.core.model import Instance, Place, Snapshot, Volume, record
 from snapback.core.model.outcome import Outcome
+from snapback.core.model.sharing import in_charge
 from snapback.core.model.tags import SET
 from snapback.ec2.convert import whereabouts
-from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag
+from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag, instances_with
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
 from snapback.ec2.volumes import volume_by_id
@@ -34,7 +35,10 @@ def create_snapshot(
     consistent: bool = False,
     account: str | None = None,
 ) -> Snapshot:
-    """Take a snapshot of one volume and answer it.
+    """Take a snapshot of one volume and return it.
+
+    Its record names the instance that the volume is attached to: of several the first by id, with
+    the earmark if any has it.
 
     :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
     :param description: by default the record. One of your own means that the snapshot has no
@@ -58,9 +62,9 @@ def create_snapshot(
     run = current().only(account)
     place, volume_id = whereabouts(vol, "volume", run.place_of)
     volume = volume_by_id(run.conn(place), place, volume_id)
-    instance = None
-    if volume.instance_id:
-        instance = instance_by_id(run.conn(place), place, volume.instance_id)
+    owners = instances_with(run.conn(place), volume)
+    tag = run.settings.tag_name, run.settings.tag_value
+    instance = in_charge(owners, tag) if owners else None
     consistent = consistency.wanted(run, instance, consistent)
     (result,) = pending_limit.take_all(
         run,

@@ -8,19 +8,20 @@ again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snapback.core.backup.freeze_plan import FreezePlan, plan_freeze
 from snapback.core.backup.pending_limit import full, seconds_to_wait
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
+from snapback.core.model.sharing import SHAREABLE_TYPES, written_by_others
 from snapback.core.model.tags import CONSISTENCY, RUN, SET
 from snapback.ec2.calls import THROTTLED
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.snapshots import TOO_SOON, create_surely, look_for, read, snapshots_of
 from snapback.ec2.tags import create_tags
-from snapback.ec2.volumes import volume_by_id
+from snapback.ec2.volumes import volume_by_id, volumes_by_id
 from snapback.errors import ApiError, HostError, LeftFrozen, LostAnswer, SnapbackError, VolumesBusy
 from snapback.run import Run
 from snapback.ssh.freeze import SYNC_TIMEOUT_S, Hold, Terms, by_hand, frozen
@@ -85,7 +86,11 @@ def _plan_freeze(
     :raises HostError: it can't be told.
     """
     layouts = layouts_of(host, instance.devices, volumes)
-    return plan_freeze(layouts, freeze_root=run.settings.freeze.freeze_root)
+    return plan_freeze(
+        layouts,
+        freeze_root=run.settings.freeze.freeze_root,
+        shared=written_by_others(volumes, instance.instance_id),
+    )
 
 
 def foresee(run: Run, instance: Instance, volumes: Collection[Volume]) -> tuple[FreezePlan, Terms]:
@@ -149,7 +154,15 @@ def _of_this_run(run: Run, order: Order) -> dict[str, list[str]]:
 
 
 def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
-    """Take snapshots of volumes in nobody's use, and see that they were so the whole time."""
+    """Take snapshots of volumes in nobody's use, and see that they were so the whole time.
+
+    :raises HostError: others may use them, and ``require_consistent``; nothing was taken.
+    """
+    shared = written_by_others(order.volumes, instance.instance_id if instance else "")
+    if shared and run.settings.freeze.require_consistent:
+        name = instance.instance_id if instance else ", ".join(shared)
+        reason = f"not consistent: {'; '.join(_told(shared))}"
+        raise HostError(name, order.place.region, reason, "or take back require_consistent")
     still = Still(tuple(_create(run, order)))
     conn = run.conn(order.place)
     if instance is None:
@@ -161,8 +174,8 @@ def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
         at_rest = now.state == "stopped" and now.launched_at == instance.launched_at
         consistency = Consistency.STOPPED
     if not at_rest:
-        return replace(still, problems=("crash-consistent: it was started or attached meanwhile",))
-    return _called(run, still, lambda _: consistency)
+        return _lowered(run, still, ["crash-consistent: it was started or attached meanwhile"])
+    return _called(run, order, instance, still, lambda _: consistency)
 
 
 def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
@@ -191,7 +204,7 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
             log.info("%s: to be frozen once more: %s", host.name, shot.refusal)
         if shot.hold.held:
             plan = _look_again(run, host, instance, order, plan)
-        return _judge(run, host, plan, shot)
+        return _judge(run, order, instance, host, plan, shot)
 
 
 def _look_again(
@@ -277,7 +290,14 @@ def _shoot(
     return shot
 
 
-def _judge(run: Run, host: Host, plan: FreezePlan, shot: _Shot) -> Still:
+def _judge(
+    run: Run,
+    order: Order,
+    instance: Instance,
+    host: Host,
+    plan: FreezePlan,
+    shot: _Shot,
+) -> Still:
     """Answer what the snapshots are worth, and call them so.
 
     :raises LeftFrozen: nothing was taken, and a file system may be left frozen.
@@ -299,13 +319,31 @@ def _judge(run: Run, host: Host, plan: FreezePlan, shot: _Shot) -> Still:
         error = SnapbackError(f"taken, but not consistent as required: {'; '.join(less)}")
     problems = filter(None, [*less, hold.pre_problem, hold.post_problem])
     still = Still(tuple(shot.taken), tuple(problems), error)
-    return _called(run, still, lambda volume_id: plan.verdict(volume_id, held=held))
+    return _called(
+        run, order, instance, still, lambda volume_id: plan.verdict(volume_id, held=held)
+    )
 
 
-def _called(run: Run, still: Still, verdict: Callable[[str], Consistency]) -> Still:
-    """Have the tags of snapshots say how consistent they are. Source: CreateTags."""
-    judged = [replace(one, consistency=verdict(one.volume_id)) for one in still.snapshots]
+def _called(
+    run: Run,
+    order: Order,
+    instance: Instance | None,
+    still: Still,
+    verdict: Callable[[str], Consistency],
+) -> Still:
+    """Have the tags of snapshots say how consistent they are.
+
+    Those of volumes that other instances have, before the call or after it, stay ``crash``.
+
+    Source: DescribeVolumes, CreateTags.
+    """
     try:
+        shared = _shared(run, order, instance, still)
+        still = _lowered(run, still, _told(shared))
+        judged = [
+            one if one.volume_id in shared else replace(one, consistency=verdict(one.volume_id))
+            for one in still.snapshots
+        ]
         for consistency in {one.consistency for one in judged} - {Consistency.CRASH}:
             ids = [one.snapshot_id for one in judged if one.consistency is consistency]
             create_tags(run.conn(judged[0].place), ids, {CONSISTENCY: consistency.name.lower()})
@@ -313,3 +351,32 @@ def _called(run: Run, still: Still, verdict: Callable[[str], Consistency]) -> St
         failed = SnapbackError(f"consistent, but not called so by their tags: {error}")
         return replace(still, error=still.error or failed)
     return replace(still, snapshots=tuple(judged))
+
+
+def _shared(run: Run, order: Order, instance: Instance | None, still: Still) -> dict[str, str]:
+    """Return the volumes that other instances had before the call, or have after it, and why not.
+
+    What can't be Multi-Attach is not read once more.
+    """
+    sure = {one.volume_id for one in order.volumes if one.volume_type not in SHAREABLE_TYPES}
+    unsure = {one.volume_id for one in still.snapshots} - sure
+    now = volumes_by_id(run.conn(order.place), order.place, unsure).values()
+    return written_by_others([*order.volumes, *now], instance.instance_id if instance else "")
+
+
+def _told(shared: Mapping[str, str]) -> list[str]:
+    return [f"{volume_id}: {why}" for volume_id, why in shared.items()]
+
+
+def _lowered(run: Run, still: Still, problems: Collection[str]) -> Still:
+    """Return snapshots that are less consistent than asked for reasons more.
+
+    Where consistency is required, what the reasons given before don't say is a failure.
+    """
+    new = [one for one in problems if one not in still.problems]
+    if not new:
+        return still
+    error = still.error
+    if run.settings.freeze.require_consistent and not error:
+        error = SnapbackError(f"taken, but not consistent as required: {'; '.join(new)}")
+    return replace(still, problems=(*still.problems, *new), error=error)

@@ -18,6 +18,7 @@ from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.set_plan import Earmark, SetPlan, plan_set
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.model.outcome import Outcome
+from snapback.core.model.sharing import takers
 from snapback.core.model.tags import Tagging
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.volumes import in_batches, volumes_of
@@ -147,7 +148,14 @@ def _take_anew(run: Run, before: SetPlan) -> Taken:
     conn = run.conn(place)
     now = instance_by_id(conn, place, before.instance.instance_id)
     volumes = volumes_of(conn, place, [now])
-    plan = plan_set(now, volumes, earmark(run), run.run_id, consistent=before.consistent)
+    plan = plan_set(
+        now,
+        volumes,
+        earmark(run),
+        run.run_id,
+        consistent=before.consistent,
+        shared=before.shared,
+    )
     return take_set(run, plan)
 
 
@@ -188,7 +196,7 @@ def _plans(
     :raises SnapbackError: the volumes of the first batch can't be read. Those of a later one, when
         snapshots are being taken already, are a failure of its instances alone.
     """
-    conn = run.conn(place)
+    conn, shared = run.conn(place), takers(instances)
     for number, some in enumerate(_taken_out(instances)):
         try:
             volumes = volumes_of(conn, place, some)
@@ -198,14 +206,21 @@ def _plans(
             yield [_Planned(instance, error=error) for instance in some]
         else:
             yield [
-                _Planned(instance, _plan(run, instance, volumes, consistent)) for instance in some
+                _Planned(instance, _plan(run, instance, volumes, consistent, shared))
+                for instance in some
             ]
 
 
-def _plan(run: Run, instance: Instance, volumes: Mapping[str, Volume], consistent: bool) -> SetPlan:
+def _plan(
+    run: Run,
+    instance: Instance,
+    volumes: Mapping[str, Volume],
+    consistent: bool,
+    shared: Mapping[str, str],
+) -> SetPlan:
     """Decide what is taken of an instance, and whether it is to be consistent."""
     wanted = consistency.wanted(run, instance, consistent)
-    return plan_set(instance, volumes, earmark(run), run.run_id, consistent=wanted)
+    return plan_set(instance, volumes, earmark(run), run.run_id, consistent=wanted, shared=shared)
 
 
 def _taken_out(instances: list[Instance]) -> Iterator[Sequence[Instance]]:

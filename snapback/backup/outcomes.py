@@ -29,13 +29,13 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
     elif not plan.volumes:
         word, explanation = _nothing_to_take(plan)
     elif taken and taken.busy:
-        word, explanation = Word.BUSY, f"without {in_the_way(taken.busy)}"
+        word, explanation = Word.BUSY, _also(plan, f"without {in_the_way(taken.busy)}")
     elif taken and taken.shortfall:
-        word, explanation = Word.PARTIAL, taken.shortfall
+        word, explanation = Word.PARTIAL, _also(plan, taken.shortfall)
     elif taken and taken.problems:
-        word, explanation = Word.LESS_CONSISTENT, "; ".join(taken.problems)
+        word, explanation = Word.LESS_CONSISTENT, _also(plan, *taken.problems)
     else:
-        word, explanation = Word.DONE, _left_out(plan)
+        word, explanation = Word.DONE, _also(plan)
     return Outcome(
         subject=plan.instance.instance_id,
         word=word,
@@ -46,6 +46,7 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
             "name": plan.instance.name,
             "region": plan.instance.place.region,
             "volumes": [volume.volume_id for volume in plan.volumes],
+            "shared": dict(plan.shared),
             "snapshots": [snapshot.snapshot_id for snapshot in snapshots],
             "consistency": [intern(s.consistency.name.lower()) for s in snapshots],
             "busy": [
@@ -92,13 +93,20 @@ def _frozen(freeze: FreezePlan, terms: Terms) -> list[str]:
     ]
 
 
+def _also(plan: SetPlan, *said: str) -> str:
+    """Answer what is to be said of a set, and what it is without as it was meant to be."""
+    return "; ".join(filter(None, [*said, _left_out(plan)]))
+
+
 def _left_out(plan: SetPlan) -> str:
     excluded = ", ".join(volume.volume_id for volume in plan.excluded)
-    return f"left out by its tag: {excluded}" if excluded else ""
+    said = [f"left out by its tag: {excluded}"] if excluded else []
+    said += [f"{volume} is left to the set of {taker}" for volume, taker in plan.shared.items()]
+    return "; ".join(said)
 
 
 def _nothing_to_take(plan: SetPlan) -> tuple[Word, str]:
-    if plan.excluded:
+    if plan.excluded or plan.shared:
         return Word.EXCLUDED, _left_out(plan)
     return Word.NO_VOLUMES, "it has no EBS volumes"
 

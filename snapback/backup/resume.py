@@ -49,7 +49,12 @@ class Made:
             if self._read_at is None or now - self._read_at > FRESH_S:
                 self._of_volume = self._read()
                 self._read_at = now
-            found = [s for v in plan.volumes for s in self._of_volume.get(v.volume_id, ())]
+            found = [
+                snapshot
+                for volume in plan.volumes
+                for snapshot in self._of_volume.get(volume.volume_id, ())
+                if not snapshot.record or snapshot.record.instance == plan.instance.instance_id
+            ]
         if not found:
             return []
         last = max(found, key=lambda snapshot: snapshot.started_at).set_id

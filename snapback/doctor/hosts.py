@@ -17,6 +17,7 @@ from snapback.core.backup.freeze_plan import plan_freeze
 from snapback.core.doctor.checkup import Line
 from snapback.core.doctor.host_checkup import HostFacts, judge_host
 from snapback.core.model import Instance, Place, Volume
+from snapback.core.model.sharing import written_by_others
 from snapback.ec2.instances import console_output
 from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import HostError
@@ -150,7 +151,11 @@ def _look_at(
         layouts = layouts_of(host, instance.devices, volumes)
     except HostError as error:
         return HostFacts(new_key=new_key, rsync=rsync, fsfreeze=freeze, no_lsblk=error.reason)
-    plan = plan_freeze(layouts, freeze_root=run.settings.freeze.freeze_root)
+    plan = plan_freeze(
+        layouts,
+        freeze_root=run.settings.freeze.freeze_root,
+        shared=written_by_others(volumes, instance.instance_id),
+    )
     return HostFacts(
         new_key=new_key,
         rsync=rsync,

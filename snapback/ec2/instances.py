@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import intern
 from typing import Any
 
-from snapback.core.model import Instance, Place
+from snapback.core.model import Instance, Place, Volume
 from snapback.core.model.ids import INSTANCE_ID
 from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
@@ -50,6 +50,15 @@ def _instances(conn: Any, place: Place, *filters: dict[str, Any]) -> list[Instan
         Filters=[*filters, {"Name": "instance-state-name", "Values": _NOT_ON_ITS_WAY_OUT}],
     )
     return [_read(place, one, said) for one in reservations for said in one["Instances"]]
+
+
+def instances_with(conn: Any, volume: Volume) -> list[Instance]:
+    """Return the instances that a volume is attached to, except those being terminated.
+
+    Source: DescribeInstances.
+    """
+    wanted = {"Name": "instance-id", "Values": list(volume.attachments)}
+    return _instances(conn, volume.place, wanted) if volume.attachments else []
 
 
 def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:

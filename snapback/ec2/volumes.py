@@ -78,7 +78,7 @@ def volume_by_id(conn: Any, place: Place, volume_id: str) -> Volume:
 
 def read(place: Place, said: Mapping[str, Any]) -> Volume:
     """Answer a described volume."""
-    attachment: Mapping[str, Any] = next(iter(said.get("Attachments", ())), {})
+    attachments = {_holder(one): one.get("Device", "") for one in said.get("Attachments", ())}
     return Volume(
         place=place,
         volume_id=said["VolumeId"],
@@ -89,11 +89,16 @@ def read(place: Place, said: Mapping[str, Any]) -> Volume:
         throughput=said.get("Throughput", 0),
         encrypted=bool(said.get("Encrypted")),
         snapshot_id=said.get("SnapshotId") or "",
-        instance_id=attachment.get("InstanceId", ""),
-        device_name=attachment.get("Device", ""),
+        attachments=dict(sorted(attachments.items())),
         created_at=said.get("CreateTime"),
         tags=read_tags(said),
     )
+
+
+def _holder(attachment: Mapping[str, Any]) -> str:
+    """Return what a volume is attached to: an instance's id, or the ARN of a task of ECS."""
+    said = attachment.get("InstanceId") or attachment.get("AssociatedResource")
+    return said or "something that EC2 doesn't name"
 
 
 def check_id(volume_id: str) -> str:

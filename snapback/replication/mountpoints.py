@@ -96,8 +96,9 @@ def find_side(run: Run, instance: Any, volume: Any, mount_point: str) -> Side:
         volume if isinstance(volume, str) else whereabouts(volume, "volume", run.place_of)[1]
     )
     there = volume_by_id(run.conn(found.place), found.place, volume_id)
-    if there.instance_id != found.instance_id:
-        where = f"attached to {there.instance_id}" if there.instance_id else "not attached"
+    if found.instance_id not in there.attachments:
+        to = " and ".join(there.attachments)
+        where = f"attached to {to}" if to else "not attached"
         raise UsageError(f"{volume_id} is {where}, not to {found.instance_id}")
     return Side(found, there, posixpath.normpath(mount_point))
 

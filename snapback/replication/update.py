@@ -54,8 +54,9 @@ def update_snap(
         :func:`snapback.rsync_mountpoints`.
     :param delete_old: wait until the new snapshot is completed, then delete the one that
         ``dst_vol`` was made of, unless it is of another volume, or protected.
-    :raises UsageError: a volume isn't attached or mounted, the destination is mounted more than
-        once, or the source isn't made of a snapshot with a record; nothing was done.
+    :raises UsageError: a volume isn't attached to one instance, or not mounted there, the
+        destination is mounted more than once, or the source isn't made of a snapshot with a
+        record; nothing was done.
     :raises Collision: there is such a replica already, or somebody is making it.
     :raises NotMoved: the data didn't arrive whole and equal; there is no new snapshot.
     :raises SnapshotFailed: the new snapshot ended in ``error``; the old one is kept.
@@ -99,12 +100,15 @@ def update_snap(
 def _side(run: Run, volume: Any, mount_point: str) -> Side:
     """Answer the end that a volume is, on the instance to which it is attached.
 
-    :raises UsageError: it is attached to none.
+    :raises UsageError: it is attached to none, or to several.
     """
     place, volume_id = whereabouts(volume, "volume", run.place_of)
     there = volume_by_id(run.conn(place), place, volume_id)
     if not there.instance_id:
         raise UsageError(f"{volume_id} is attached to no instance: attach and mount it")
+    if len(there.attachments) > 1:
+        to = " and ".join(there.attachments)
+        raise UsageError(f"{volume_id} is attached to {to}: other instances may write to it")
     return find_side(run, there.instance_id, there, mount_point)
 
 

@@ -113,7 +113,7 @@ def _read_home(
     kept = kept_by_snapshots(own_snapshots(conn, home, {"tag-key": [KEEP]}))
     kept |= {timeline(v.volume_id): v.volume_id for v in volumes_with_key(conn, home, KEEP)}
     instances = {one.instance_id: one for one in instances_with_key(conn, home, KEEP)}
-    for instance_id, instance in instances.items():
+    for instance_id, instance in sorted(instances.items()):
         for volume_id in instance.devices.values():
             kept[timeline(volume_id)] = instance_id
     for snapshot in snapshots:

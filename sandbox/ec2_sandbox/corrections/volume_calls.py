@@ -15,11 +15,13 @@ from ec2_sandbox.errors import ApiError
 from ec2_sandbox.wire import write_time
 
 _FILTERS = {
-    "attachment.attach-time": lambda each: _attached(each, "attach_time"),
-    "attachment.delete-on-termination": lambda each: _deleted_with_instance(each),
-    "attachment.device": lambda each: _attached(each, "device"),
-    "attachment.instance-id": lambda each: _attached(each, "instance_id"),
-    "attachment.status": lambda each: _attached(each, "status"),
+    "attachment.attach-time": lambda each: [write_time(one.attach_time) for one in each.held_by],
+    "attachment.delete-on-termination": lambda each: [
+        _deleted_with_instance(one) for one in each.held_by
+    ],
+    "attachment.device": lambda each: [one.device for one in each.held_by],
+    "attachment.instance-id": lambda each: [one.instance_id for one in each.held_by],
+    "attachment.status": lambda each: [one.status for one in each.held_by],
     "availability-zone": lambda each: each.availability_zone,
     "create-time": lambda each: write_time(each.create_time),
     "encrypted": lambda each: bool(each.encrypted),
@@ -92,7 +94,6 @@ class VolumeCalls(ResponsePart):
 
 def view(volume: Any) -> dict[str, Any]:
     """Answers a volume as DescribeVolumes does."""
-    attachment = volume.attachment
     attached = [
         {
             "VolumeId": volume.id,
@@ -100,9 +101,10 @@ def view(volume: Any) -> dict[str, Any]:
             "Device": attachment.device,
             "State": attachment.status,
             "AttachTime": aware(attachment.attach_time),
-            "DeleteOnTermination": _deleted_with_instance(volume),
+            "DeleteOnTermination": _deleted_with_instance(attachment),
         }
-    ] if attachment else []  # fmt: skip
+        for attachment in volume.held_by
+    ]
     return {
         "VolumeId": volume.id,
         "Size": volume.size,
@@ -126,13 +128,6 @@ def aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _attached(volume: Any, name: str) -> Any:
-    return getattr(volume.attachment, name) if volume.attachment else None
-
-
-def _deleted_with_instance(volume: Any) -> bool | None:
-    if not volume.attachment:
-        return None
-    mapping = volume.attachment.instance.block_device_mapping
-    block = mapping.get(volume.attachment.device)
+def _deleted_with_instance(attachment: Any) -> bool:
+    block = attachment.instance.block_device_mapping.get(attachment.device)
     return bool(block and block.delete_on_termination)

@@ -12,9 +12,12 @@ from ec2_sandbox.corrections.backend_part import BackendPart
 from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.corrections.kms import default_key
 from ec2_sandbox.errors import ApiError, invalid
+from ec2_sandbox.hosts.devices import is_nitro
 
 MAX_GIB = 65536
+MOST_ATTACHMENTS = 16
 TYPES = ("standard", "gp2", "gp3", "io1", "io2", "st1", "sc1")
+SHARED_TYPES = ("io1", "io2")
 #: The default IOPS of types that always have some.
 _IOPS = {"gp3": 3000, "gp2": 100}
 
@@ -60,6 +63,8 @@ class StrictVolumes(BackendPart):
             multi_attach_enabled=new.multi_attach,
         )
         volume.sequence = sequence
+        #: its attachments, of which moto knows one: ``volume.attachment``, the first
+        volume.held_by = []
         #: a volume whose key can't be used is to be seen creating once, and then gone
         volume.vanishes = False
         self.volumes[volume.id] = volume
@@ -96,6 +101,8 @@ class StrictVolumes(BackendPart):
             )
         if kind in ("io1", "io2") and not iops:
             raise ApiError("MissingParameter", "The request must contain the parameter iops")
+        if multi_attach_enabled and kind not in SHARED_TYPES:
+            raise invalid(f"Multi-Attach is not supported for volumes of type '{kind}'.")
         if snapshot_id:
             size, encrypted, kms_key_id = self._of_snapshot(
                 snapshot_id, size, encrypted, kms_key_id
@@ -167,12 +174,12 @@ class StrictVolumes(BackendPart):
     ) -> Any:
         """Attaches a volume: the one place where that happens.
 
-        :raises ApiError: in use, another zone, a device taken, an instance that is gone
+        :raises ApiError: in use, another zone, a device taken, an instance that is gone or that
+            can't share a volume
         """
         volume = self.get_volume(volume_id)
         instance = self.get_instance(instance_id)
-        if volume.attachment:
-            raise ApiError("VolumeInUse", f"{volume_id} is already attached to an instance")
+        _check_shareable(volume, instance)
         if instance.state not in ("running", "stopped"):
             raise ApiError(
                 "IncorrectState", f"Instance '{instance_id}' is not 'running' or 'stopped'."
@@ -193,6 +200,8 @@ class StrictVolumes(BackendPart):
         attachment = super().attach_volume(
             volume_id, instance_id, device_path, delete_on_termination
         )
+        volume.held_by.append(attachment)
+        volume.attachment = volume.held_by[0]
         if self.world.hosts is not None:
             self.world.hosts.attached(instance, volume_id, device_path)
         return attachment
@@ -200,42 +209,80 @@ class StrictVolumes(BackendPart):
     def detach_volume(
         self, volume_id: str, instance_id: str | None = None, device_path: str | None = None
     ) -> Any:
-        """Detaches a volume: the one place where that happens."""
+        """Detaches a volume from an instance: the one place where that happens."""
         volume = self.get_volume(volume_id)
-        if not volume.attachment:
-            raise ApiError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
-        holder = volume.attachment.instance.id
-        if instance_id not in (None, holder) or device_path not in (
-            None,
-            volume.attachment.device,
-        ):
-            raise ApiError(
-                "InvalidAttachment.NotFound",
-                f"The volume '{volume_id}' is not attached to instance '{instance_id}' "
-                f"as device '{device_path}'.",
-            )
-        attachment = volume.attachment
+        attachment = _attachment_meant(volume, instance_id, device_path)
+        instance = attachment.instance
         hosts = self.world.hosts
-        if hosts is not None and not hosts.detach(attachment.instance, volume_id):
+        if hosts is not None and not hosts.detach(instance, volume_id):
             attachment.status = "busy"
             return attachment
-        return super().detach_volume(volume_id, holder, attachment.device)
+        if len(volume.held_by) > 1:
+            # Only the last instance's end may delete it. moto asks this when it ends one.
+            instance.block_device_mapping[attachment.device].delete_on_termination = False
+        volume.attachment = attachment
+        super().detach_volume(volume_id, instance.id, attachment.device)
+        volume.held_by.remove(attachment)
+        volume.attachment = next(iter(volume.held_by), None)
+        return attachment
 
     def detach_those_busy(self) -> None:
         """Detaches volumes whose detaching had to wait until they were no longer in use."""
         for volume in list(self.volumes.values()):
-            if volume.attachment and volume.attachment.status == "busy":
-                self.detach_volume(volume.id)
+            for attachment in [one for one in volume.held_by if one.status == "busy"]:
+                self.detach_volume(volume.id, attachment.instance.id)
 
     def delete_volume(self, volume_id: str) -> Any:
         """Deletes a volume that is not attached; a rule of the Recycle Bin may keep it."""
         volume = self.get_volume(volume_id)
-        if volume.attachment:
-            raise ApiError(
-                "VolumeInUse",
-                f"Volume {volume_id} is currently attached to {volume.attachment.instance.id}",
-            )
+        if volume.held_by:
+            holders = ", ".join(one.instance.id for one in volume.held_by)
+            raise ApiError("VolumeInUse", f"Volume {volume_id} is currently attached to {holders}")
         del self.volumes[volume_id]
         if volume.vanishes or not self.keep_deleted(volume):
             self.forget(volume_id)
         return volume
+
+
+def _check_shareable(volume: Any, instance: Any) -> None:
+    """Refuses an attachment of a volume that can't have it, or not one more."""
+    holders = [one.instance for one in volume.held_by]
+    if instance in holders or (holders and not volume.multi_attach_enabled):
+        raise ApiError("VolumeInUse", f"{volume.id} is already attached to an instance")
+    if len(holders) >= MOST_ATTACHMENTS:
+        raise ApiError(
+            "AttachmentLimitExceeded",
+            f"{volume.id} is attached to {MOST_ATTACHMENTS} instances, which is the maximum.",
+        )
+    nitro = is_nitro(instance.instance_type, instance.virtualization_type)
+    if volume.multi_attach_enabled and not nitro:
+        raise ApiError(
+            "UnsupportedOperation",
+            f"Multi-Attach is not supported on {instance.instance_type}, as {instance.id} is.",
+        )
+
+
+def _attachment_meant(volume: Any, instance_id: str | None, device_path: str | None) -> Any:
+    """Answers the attachment that a call means.
+
+    :raises ApiError: there is none, or there are several and the call names no instance
+    """
+    if not volume.held_by:
+        raise ApiError("IncorrectState", f"Volume '{volume.id}' is in the 'available' state.")
+    if instance_id is None and len(volume.held_by) > 1:
+        raise ApiError(
+            "MissingParameter",
+            "The request must contain the parameter instanceId: "
+            f"{volume.id} is attached to several instances",
+        )
+    for attachment in volume.held_by:
+        if instance_id in (None, attachment.instance.id) and device_path in (
+            None,
+            attachment.device,
+        ):
+            return attachment
+    raise ApiError(
+        "InvalidAttachment.NotFound",
+        f"The volume '{volume.id}' is not attached to instance '{instance_id}' "
+        f"as device '{device_path}'.",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from ec2_sandbox.corrections.ids import stable_id
 from ec2_sandbox.corrections.images import NewImage, public_image_id
 from ec2_sandbox.corrections.kms import default_key
 from ec2_sandbox.corrections.snapshot import Lock, NewSnapshot, StrictSnapshot
-from ec2_sandbox.corrections.volumes import NewVolume
+from ec2_sandbox.corrections.volumes import SHARED_TYPES, NewVolume
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.fleet.history import Laid, past_snapshots, variables
 from ec2_sandbox.fleet.read import names_of
 from ec2_sandbox.fleet.spec import FleetSpec, InstanceSpec, SnapshotSpec, VolumeSpec
+from ec2_sandbox.hosts.devices import is_nitro
 from ec2_sandbox.hosts.template import USER
 from ec2_sandbox.hosts.wishes import FileSystem, Wish
 from ec2_sandbox.region_names import WITHOUT_OPT_IN, check_names
@@ -101,10 +102,13 @@ class Builder:
         for region, spec in self.fleet.regions.items():
             known = self._backend(region).index()
             zones = _zones(self._backend(region))
+            homes: dict[str, str] = {}
             for instance in spec.instances:
                 if instance.zone and instance.zone not in zones:
                     problems.append(f"{region} has no zone {instance.zone}")
-                for name in names_of(instance):
+                for number, name in enumerate(names_of(instance)):
+                    homes[name] = _zone_of(instance, number, zones)
+                    problems += _out_of_reach(region, name, instance, homes)
                     if stable_id("i", region, name) in known:
                         problems.append(f"{region} has an instance {name} of a fleet already")
                     own = {instance.root_device_name, *(v.device for v in instance.volumes)}
@@ -122,12 +126,16 @@ class Builder:
         backend = self._backend(region)
         zones = _zones(backend)
         for number, name in enumerate(names_of(spec)):
-            zone = spec.zone or zones[number % len(zones)]
+            zone = _zone_of(spec, number, zones)
             laid = Laid(region, name, spec, self._instance(backend, region, name, spec, zone))
             laid.instance.key_name = spec.key_name
             self.laid[region, name] = laid
             for volume in _with_root(spec):
-                laid.volumes[volume.device] = self._volume(backend, laid, volume, zone)
+                laid.volumes[volume.device] = (
+                    self._shared(backend, laid, volume)
+                    if volume.shares
+                    else self._volume(backend, laid, volume, zone)
+                )
             if spec.state == "stopped":
                 laid.instance.stop()
             if self.world.hosts is not None:
@@ -192,11 +200,19 @@ class Builder:
                 volume_type=spec.type,
                 encrypted=spec.encrypted,
                 kms_key_id=key,
-                iops=3000 if spec.type in ("io1", "io2") else None,
+                iops=3000 if spec.type in SHARED_TYPES else None,
+                multi_attach=spec.multi_attach,
                 volume_id=stable_id("vol", laid.region, laid.name, spec.device),
             )
         )
         backend.set_tags(volume.id, _given(spec.tags))
+        backend.attach_volume(volume.id, laid.instance.id, spec.device, spec.delete_on_termination)
+        return volume
+
+    def _shared(self, backend: Any, laid: Laid, spec: VolumeSpec) -> Any:
+        """Attaches a volume of another instance to one more."""
+        owner, _, device = str(spec.shares).partition(":")
+        volume = self.laid[laid.region, owner].volumes[device]
         backend.attach_volume(volume.id, laid.instance.id, spec.device, spec.delete_on_termination)
         return volume
 
@@ -270,6 +286,24 @@ class Builder:
 
 def _zones(backend: Any) -> list[str]:
     return [zone.name for zone in backend.describe_availability_zones()]
+
+
+def _zone_of(spec: InstanceSpec, number: int, zones: Sequence[str]) -> str:
+    """Answers the zone of one of the instances that a spec lays out."""
+    return spec.zone or zones[number % len(zones)]
+
+
+def _out_of_reach(
+    region: str, name: str, spec: InstanceSpec, homes: Mapping[str, str]
+) -> Iterator[str]:
+    """Answers why an instance can't have the volumes that it shares."""
+    for volume in spec.volumes:
+        owner = (volume.shares or "").partition(":")[0]
+        if owner and homes[owner] != homes[name]:
+            yield f"{region}: {name} is in {homes[name]}, and {volume.shares} in {homes[owner]}"
+        shared = owner or volume.multi_attach
+        if shared and not is_nitro(spec.type, spec.virtualization_type):
+            yield f"{region}: {name} can't have {volume.device}: {spec.type} is no Nitro type"
 
 
 def _free_id(backend: Any, *names: object) -> str:

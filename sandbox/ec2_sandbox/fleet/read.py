@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ec2_sandbox.corrections.volumes import SHARED_TYPES
 from ec2_sandbox.errors import SandboxError
 from ec2_sandbox.fleet import values
 from ec2_sandbox.fleet.spec import (
@@ -81,6 +82,8 @@ _KEYS: dict[type, dict[str, Callable[[Any], Any] | Many | ByRegion]] = {
         "label": values.text,
         "mount_point": values.matching(r"/[^\n\0]+", "/srv/data"),
         "partitioned": values.truth,
+        "multi_attach": values.truth,
+        "shares": values.matching(r"[^:/]+:/dev/[a-z0-9]+", "web-1:/dev/sdf"),
     },
     HistorySpec: {
         "every": values.span,
@@ -239,6 +242,7 @@ def _with_defaults(data: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
 def _check_region(region: str, spec: RegionSpec, problems: list[str]) -> None:
     path = f"regions.{region}"
     names: set[str] = set()
+    shareable: set[str] = set()
     for number, instance in enumerate(spec.instances):
         at = f"{path}.instances[{number}]"
         own = names_of(instance)
@@ -248,6 +252,15 @@ def _check_region(region: str, spec: RegionSpec, problems: list[str]) -> None:
         twice = {device for device in devices if devices.count(device) > 1}
         problems += [f"{at}: two volumes are {device}" for device in sorted(twice)]
         known = {*devices, instance.root_device_name}
+        for index, volume in enumerate(instance.volumes):
+            wrong = _check_shared(volume, instance.root_device_name, shareable)
+            problems += [f"{at}.volumes[{index}].{problem}" for problem in wrong]
+        shareable.update(
+            f"{name}:{volume.device}"
+            for name in own
+            for volume in instance.volumes
+            if volume.multi_attach
+        )
         for index, rule in enumerate(instance.history):
             problems += [
                 f"{at}.history[{index}].devices: the instance has no {device}"
@@ -262,6 +275,21 @@ def _check_region(region: str, spec: RegionSpec, problems: list[str]) -> None:
             problems.append(f"{at}: give the size of a snapshot of no volume of the fleet")
         if snapshot.disabled_ami and not snapshot.used_by_ami:
             problems.append(f"{at}: disabled_ami goes with used_by_ami")
+
+
+def _check_shared(volume: VolumeSpec, root: str, shareable: Collection[str]) -> Iterator[str]:
+    """Answers what is wrong with a Multi-Attach volume, or with one that is another's."""
+    if volume.multi_attach and volume.type not in SHARED_TYPES:
+        yield f"multi_attach: its type must be {' or '.join(SHARED_TYPES)}"
+    if volume.multi_attach and volume.device == root:
+        yield "multi_attach: a root volume can't be"
+    if volume.shares is None:
+        return
+    if volume.shares not in shareable:
+        yield f"shares: no instance before it has a multi_attach volume {volume.shares}"
+    ends = volume.delete_on_termination
+    if volume != VolumeSpec(volume.device, shares=volume.shares, delete_on_termination=ends):
+        yield "shares: only device and delete_on_termination go with it"
 
 
 def names_of(instance: InstanceSpec) -> list[str]:

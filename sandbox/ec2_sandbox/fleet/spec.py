@@ -16,7 +16,10 @@ NO_TIME = Span()
 
 @dataclass(frozen=True)
 class VolumeSpec:
-    """A volume of an instance; ``size`` in GiB."""
+    """A volume of an instance; ``size`` in GiB.
+
+    :ivar shares: the name of a Multi-Attach volume of an instance before it, which is this one
+    """
 
     device: str
     size: int = 8
@@ -28,6 +31,8 @@ class VolumeSpec:
     label: str | None = None
     mount_point: str | None = None
     partitioned: bool = False
+    multi_attach: bool = False
+    shares: str | None = None
 
 
 @dataclass(frozen=True)

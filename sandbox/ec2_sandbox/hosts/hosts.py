@@ -190,7 +190,10 @@ class Hosts:
             self._ended(instance, machine, "off")
             return
         set_state(instance, state)
-        _in_thread(machine.power_off if force else machine.shut_down)
+        if force:
+            _in_thread(machine.power_off, _shared_volumes(instance))
+        else:
+            _in_thread(machine.shut_down)
 
     def console(self, instance_id: str) -> bytes:
         """Answers what an instance wrote on its console, the last 64 KiB."""
@@ -316,6 +319,13 @@ def _mount(path: str, folder: Path, options: str) -> None:
             time.sleep(_PAUSE)
         else:
             return
+
+
+def _shared_volumes(instance: Any) -> list[str]:
+    """Answers the volumes of an instance that others have, too."""
+    blocks = instance.block_device_mapping.values()
+    volumes = [instance.ec2_backend.get_volume(block.volume_id) for block in blocks]
+    return [volume.id for volume in volumes if len(volume.held_by) > 1]
 
 
 def _in_thread(function: Callable[..., None], *arguments: Any) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,12 +220,15 @@ class Machine:
                 process.wait(STOP_SECONDS)
         _kill(process)
 
-    def power_off(self) -> None:
-        """Cuts its power: nothing is written any more, nobody is told."""
+    def power_off(self, shared: Collection[str] = ()) -> None:
+        """Cuts its power: nothing is written any more, nobody is told.
+
+        :param shared: the ids of the volumes that others have, too: their files stay
+        """
         self.told.set()
         with self._lock:
             process = self._process
-            for volume_id in self.disks:
+            for volume_id in self.disks.keys() - set(shared):
                 self._pool.renew(volume_id)
         if process is not None:
             _kill(process)

@@ -5,7 +5,7 @@ Read off the layout of the volumes there; decided with reasons, shown or done el
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -102,17 +102,24 @@ class FreezePlan:
         )
 
 
-def plan_freeze(layouts: Mapping[str, Layout], *, freeze_root: bool) -> FreezePlan:
+def plan_freeze(
+    layouts: Mapping[str, Layout], *, freeze_root: bool, shared: Mapping[str, str] | None = None
+) -> FreezePlan:
     """Decide what is frozen for the snapshots of some volumes.
 
     A file system on several volumes, or mounted several times, is frozen once.
 
     :param layouts: volume id -> where it is on the host; these are the volumes of one set.
     :param freeze_root: whether ``/`` may be frozen.
+    :param shared: volume id -> why others may write to it meanwhile, in words.
     """
     systems = in_freezing_order(layouts.values())
     wanted = [one for one in systems if freeze_root or not one.is_root]
-    disks = {one.block_device.maj_min for one in layouts.values() if one.block_device}
+    disks = {
+        layout.block_device.maj_min: (shared or {}).get(volume_id, "")
+        for volume_id, layout in layouts.items()
+        if layout.block_device
+    }
     return FreezePlan(
         levels=_levels([one for one in wanted if one.treatment is Treatment.FREEZE]),
         to_sync=tuple(one.mount_points[0] for one in wanted if one.treatment is Treatment.SYNC),
@@ -131,10 +138,10 @@ def _levels(systems: Sequence[FileSystem]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _prospect(layout: Layout, disks: Collection[str], *, freeze_root: bool) -> Prospect:
+def _prospect(layout: Layout, disks: Mapping[str, str], *, freeze_root: bool) -> Prospect:
     """Return how consistent a volume's snapshot can be.
 
-    :param disks: the ``maj_min`` of the disks in the set.
+    :param disks: the ``maj_min`` of the disks in the set -> why others may write to it, or ``""``.
     """
     if reason := _why_not(layout, disks):
         return Prospect(Consistency.CRASH, reason)
@@ -144,10 +151,12 @@ def _prospect(layout: Layout, disks: Collection[str], *, freeze_root: bool) -> P
     return Prospect(Consistency.FILESYSTEM, frozen=frozenset(one.maj_min for one in in_use))
 
 
-def _why_not(layout: Layout, disks: Collection[str]) -> str:
+def _why_not(layout: Layout, disks: Mapping[str, str]) -> str:
     """Return why a volume's snapshot can only be like after a power cut, or ``""``."""
     if layout.block_device is None:
         return f"its device {layout.device_name} isn't found on the host"
+    if shared := disks[layout.block_device.maj_min]:
+        return shared
     if layout.raw:
         return _how_used(layout.raw[0])
     if layout.written:
@@ -159,6 +168,9 @@ def _why_not(layout: Layout, disks: Collection[str]) -> str:
             return f"{system.mount_points[0]} is {kind}, which can't be frozen"
     if elsewhere := sorted(path for disk, path in layout.parts.items() if disk not in disks):
         return f"what is on it is on {', '.join(elsewhere)} as well, of which no snapshot is taken"
+    for disk, path in layout.parts.items():
+        if disks[disk]:
+            return f"what is on it is on {path} as well: {disks[disk]}"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snapback.core.model import Consistency, Instance, Record, Volume, original, record
@@ -31,6 +31,7 @@ class SetPlan:
     :ivar excluded: those left out, by their exclusion tag.
     :ivar consistent: whether they are to be consistent; decided when the plan is made.
     :ivar busy: those left out, since EC2 has no room for one more snapshot of them now.
+    :ivar shared: those left to another instance's set: volume id -> that instance's id.
     """
 
     instance: Instance
@@ -40,6 +41,7 @@ class SetPlan:
     tagging: our_tags.Tagging
     consistent: bool = False
     busy: tuple[Volume, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def devices(self) -> dict[str, str]:
@@ -58,8 +60,8 @@ class SetPlan:
     def exclude_data(self) -> list[str]:
         """The data volumes left out. (Naming the root among them fails.)"""
         root = self.instance.root_volume_id
-        left_out = (*self.excluded, *self.busy)
-        return sorted(volume.volume_id for volume in left_out if volume.volume_id != root)
+        left_out = {*(volume.volume_id for volume in (*self.excluded, *self.busy)), *self.shared}
+        return sorted(left_out - {root})
 
     def description(self, taken_at: datetime) -> str:
         """The one description of all members."""
@@ -78,23 +80,33 @@ def plan_set(
     run_id: str,
     *,
     consistent: bool = False,
+    shared: Mapping[str, str] | None = None,
 ) -> SetPlan:
     """Decide what is taken of an instance.
 
     :param volumes: its volumes, by id. One attached but not among them (it has come since they were
         read) is taken as if it had no tags.
     :param consistent: whether its snapshots are to be consistent.
+    :param shared: volume id -> the instance whose set takes it. What isn't this one's is left to
+        that instance, and the set says so.
     """
     attached = [
         volumes.get(volume_id) or Volume(place=instance.place, volume_id=volume_id)
         for volume_id in instance.devices.values()
     ]
     excluded = tuple(v for v in attached if our_tags.is_excluded(v.tags, earmark.exclude_tag))
-    taken = tuple(volume for volume in attached if volume not in excluded)
+    left = {
+        volume.volume_id: taker
+        for volume in attached
+        if volume not in excluded
+        and (taker := (shared or {}).get(volume.volume_id, "")) not in ("", instance.instance_id)
+    }
+    taken = tuple(v for v in attached if v not in excluded and v.volume_id not in left)
     set_id = new_set_id()
     devices = {d: v for d, v in instance.devices.items() if v in {t.volume_id for t in taken}}
     ours = {
         **record.set_tags(instance, set_id, devices, taken),
+        **our_tags.write_shared(left),
         our_tags.RUN: run_id,
         our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
     }
@@ -110,6 +122,7 @@ def plan_set(
         set_id=set_id,
         tagging=tagging,
         consistent=consistent,
+        shared=left,
     )
 
 
@@ -159,10 +172,15 @@ def own_tags_of_one(volume: Volume, instance: Instance | None, run_id: str) -> d
     return {
         our_tags.SET: new_set_id(),
         **our_tags.of_account(instance.owner_id if instance else ""),
-        **original.write(instance, {volume.device_name: volume.volume_id}, [volume]),
+        **original.write(instance, {_device(volume, instance): volume.volume_id}, [volume]),
         our_tags.RUN: run_id,
         our_tags.CONSISTENCY: Consistency.CRASH.name.lower(),
     }
+
+
+def _device(volume: Volume, instance: Instance | None) -> str:
+    """Return as what an instance has a volume, or ``""``."""
+    return volume.attachments.get(instance.instance_id, "") if instance else ""
 
 
 def record_of_one(volume: Volume, instance: Instance | None, taken_at: datetime) -> Record:
@@ -171,7 +189,7 @@ def record_of_one(volume: Volume, instance: Instance | None, taken_at: datetime)
         region=volume.place.region,
         volume=volume.volume_id,
         taken_at=taken_at,
-        device=volume.device_name,
+        device=_device(volume, instance),
         instance=instance.instance_id if instance else "",
         instance_type=instance.instance_type if instance else "",
         architecture=instance.architecture if instance else "",

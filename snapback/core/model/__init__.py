@@ -118,6 +118,8 @@ class Volume:
     :ivar snapshot_id: what it was made of, or ``""``.
     :ivar iops: 0 where its type has none to choose, as each number that it doesn't have.
     :ivar throughput: MiB a second.
+    :ivar attachments: instance id -> device name, by instance id. A Multi-Attach volume has
+        several. One to a task of ECS has the task's ARN in place of the id.
     """
 
     place: Place
@@ -129,10 +131,19 @@ class Volume:
     throughput: int = 0
     encrypted: bool = False
     snapshot_id: str = ""
-    instance_id: str = ""
-    device_name: str = ""
+    attachments: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     tags: Tags = field(default_factory=dict)
+
+    @property
+    def instance_id(self) -> str:
+        """The instance that it is attached to, of several the first by id; ``""``: to none."""
+        return min(self.attachments, default="")
+
+    @property
+    def device_name(self) -> str:
+        """As what it is attached to that instance, or ``""``."""
+        return self.attachments.get(self.instance_id, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,7 @@ class NotRestorable(Enum):
     NO_ROOT = auto()
     NOT_CLOSE = auto()
     LEFT_OUT = auto()
+    SHARED = auto()
     IN_ERROR = auto()
     PENDING = auto()
     ARCHIVED = auto()
@@ -177,6 +178,10 @@ def _named(snapshots: Sequence[Snapshot]) -> BackupSet:
     for volume in left_out - members.keys():
         why = "left out when the set was taken: EC2 had no room for its snapshot"
         missing[volume] = Reason(NotRestorable.LEFT_OUT, why)
+    shared = {v: i for s in snapshots for v, i in our_tags.read_shared(s.tags).items()}
+    for volume in shared.keys() - members.keys():
+        why = f"left to the set of {shared[volume]}, which shares it"
+        missing[volume] = Reason(NotRestorable.SHARED, why)
     return _set(snapshots[0].set_id, snapshots, members, missing)
 
 

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from snapback.core.model import Instance, Snapshot, Tags, Volume
+from snapback.core.model.ids import INSTANCE_ID, VOLUME_ID
 
 OURS = "snapback:"
 SET = "snapback:set"
@@ -28,6 +29,7 @@ VERDICT = "snapback:verified"
 RESTORED = "snapback:restored"
 LENT = "snapback:lent"
 PARTIAL = "snapback:partial"
+SHARED = "snapback:shared"
 PIN = "preserve_snapshot"
 KEEP = "snapback:keep"
 
@@ -120,6 +122,24 @@ def read_long(key: str, tags: Tags) -> Any:
 def write_partial(left_out: Iterable[str]) -> dict[str, str]:
     """Answer the tag that says which volumes of the instance a set is without."""
     return {PARTIAL: " ".join(sorted(left_out))[:LONGEST_VALUE]}
+
+
+def write_shared(left_to: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that say which volumes are in another instance's set, if any are.
+
+    :param left_to: volume id -> that instance's id.
+    """
+    return write_long(SHARED, dict(left_to)) if left_to else {}
+
+
+def read_shared(tags: Tags) -> dict[str, str]:
+    """Return what :func:`write_shared` wrote; what can't be so is left out."""
+    said = read_long(SHARED, tags)
+    return {
+        volume: str(instance)
+        for volume, instance in (said.items() if isinstance(said, dict) else ())
+        if VOLUME_ID.match(volume) and INSTANCE_ID.match(str(instance))
+    }
 
 
 def without_long(key: str, tags: Tags) -> dict[str, str]:

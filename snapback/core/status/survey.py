@@ -11,6 +11,7 @@ from snapback.core.leases.lease import Kind, Lent
 from snapback.core.model import Instance, Place, Snapshot, Volume, taken_at
 from snapback.core.model import tags as our_tags
 from snapback.core.model.provenance import objections
+from snapback.core.model.sharing import in_charge
 from snapback.core.model.times import age
 from snapback.core.status.history import History, Replicas, Standing
 from snapback.errors import SnapbackError
@@ -170,21 +171,15 @@ def _of_place(
     seen: Seen, found: Mapping[_Volume, list[Snapshot]], tag: tuple[str, str], exclude_tag: str
 ) -> tuple[list[History], list[Instance], int]:
     """Answer the histories of a place, its instances with nothing to back up, and exclusions."""
-    instance_of = {
-        volume_id: (instance, device)
-        for instance in seen.instances
-        for device, volume_id in instance.devices.items()
-    }
+    instances_of = _instances_of(seen.instances)
+    instance_of = {volume_id: in_charge(some, tag) for volume_id, some in instances_of.items()}
+    earmarked = {volume_id for volume_id, one in instance_of.items() if _has(one, tag)}
     excluded = {
         volume_id
         for volume_id in instance_of
         if our_tags.is_excluded(_tags(seen, volume_id), exclude_tag)
     }
-    wanted = {
-        volume_id
-        for volume_id, (instance, _) in instance_of.items()
-        if volume_id not in excluded and _has(instance, tag)
-    }
+    wanted = earmarked - excluded
     histories = [
         _history(seen, volume_id, Standing.EARMARKED, instance_of, found) for volume_id in wanted
     ]
@@ -194,28 +189,38 @@ def _of_place(
         there = volume_id in seen.volumes or volume_id in instance_of
         standing = Standing.NO_LONGER if there else Standing.ORPHAN
         history = _history(seen, volume_id, standing, instance_of, found)
-        why = _why_no_longer(volume_id, instance_of, excluded, exclude_tag, tag) if there else ""
+        why = _why_no_longer(volume_id, instances_of, excluded, exclude_tag, tag) if there else ""
         histories.append(replace(history, why_no_longer=why))
     bare = [
         instance
         for instance in seen.instances
         if _has(instance, tag) and not wanted & set(instance.devices.values())
     ]
-    left_out = {v for v in excluded if _has(instance_of[v][0], tag)}
-    return histories, bare, len(left_out)
+    return histories, bare, len(excluded & earmarked)
+
+
+def _instances_of(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
+    """Return volume id -> the instances that have it."""
+    found: dict[str, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        for volume_id in instance.devices.values():
+            found[volume_id].append(instance)
+    return found
 
 
 def _history(
     seen: Seen,
     volume_id: str,
     standing: Standing,
-    instance_of: Mapping[str, tuple[Instance, str]],
+    instance_of: Mapping[str, Instance],
     found: Mapping[_Volume, list[Snapshot]],
 ) -> History:
     everywhere = found.get((seen.place.account, seen.place.region, volume_id), [])
     native = [s for s in everywhere if s.place == seen.place]
     record = next((s.record for s in reversed(everywhere) if s.record), None)
-    instance, device = instance_of.get(volume_id, (None, ""))
+    instance = instance_of.get(volume_id)
+    devices = instance.devices if instance else {}
+    device = next((name for name, of in devices.items() if of == volume_id), "")
     volume = seen.volumes.get(volume_id)
     size = volume.size_gib if volume else max((s.size_gib for s in everywhere), default=0)
     return History(
@@ -271,16 +276,17 @@ def _replicas(
 
 def _why_no_longer(
     volume_id: str,
-    instance_of: Mapping[str, tuple[Instance, str]],
+    instances_of: Mapping[str, Sequence[Instance]],
     excluded: set[str],
     exclude_tag: str,
     tag: tuple[str, str],
 ) -> str:
-    if volume_id not in instance_of:
+    if volume_id not in instances_of:
         return "the volume isn't attached"
     if volume_id in excluded:
         return f"left out by the tag {exclude_tag}"
-    return f"its instance has no tag {tag[0]}={tag[1]}"
+    who = "its instance has" if len(instances_of[volume_id]) == 1 else "its instances have"
+    return f"{who} no tag {tag[0]}={tag[1]}"
 
 
 def _temporary(seen: Seen) -> list[Temporary]:

@@ -11,6 +11,7 @@ import pytest
 from snapback.core.model import Place, Record, Snapshot, record_of
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, set_with, sets_of
 from snapback.core.model.record import describe_set, parse, set_tags
+from snapback.core.model.tags import write_shared
 from tests.unit.builders import at, instance, snapshot, vol
 
 WEB = "i-0123456789abcdef0"
@@ -105,6 +106,18 @@ def test_what_was_left_out_when_it_was_taken_is_missing() -> None:
     tags = {"snapback:partial": vol("c")}
     (one,) = sets_of(whole("2026-11-01T03:00", "set-1", tags=tags), WEB)
     assert "EC2 had no room" in told(one)[vol("c")]
+
+
+def test_what_is_in_another_instance_s_set_is_missing() -> None:
+    other = "i-0fedcba9876543210"
+    forged = {vol("d"): "i-1\u001b[2J", "vol-1": other, "x": {}}
+    shared = write_shared({vol("c"): other, **forged})  # type: ignore[dict-item]
+    (one,) = sets_of(whole("2026-11-01T03:00", "set-1", tags=shared), WEB)
+    assert told(one) == {vol("c"): f"left to the set of {other}, which shares it"}
+    for nonsense in ("[]", "{", '"x"', "1"):
+        tags = {"snapback:shared": nonsense}
+        (one,) = sets_of(whole("2026-11-01T03:00", "set-1", tags=tags), WEB)
+        assert one.missing == {}
 
 
 def test_the_newest_whole_set_not_later() -> None:

@@ -489,3 +489,23 @@ def test_what_is_left_of_other_volumes_warns_where_it_is_no_backup(
     page = page_of_status(status, at("2026-11-24T12:00"))
     assert page.verdict == "all 1 volumes are well, but not all that is left of others"
     assert [said in row.why for row in page.rows if row.state == "warning"] == [True]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_shared_volume_is_judged_by_any_of_its_instances(turned: bool) -> None:
+    a, b = an_instance("a", "r", "x"), an_instance("b", "s", "x", tags={"Name": "b"})
+
+    def judged(*instances: Instance) -> dict[str, tuple[str, str, str]]:
+        order = instances[::-1] if turned else instances
+        status = status_of(seen(order, [snapshot(volume="x"), snapshot(volume="r")]))
+        return {
+            h.volume_id: (h.standing.name, h.instance_id, h.why_no_longer)
+            for h in (one.history for one in status.judged)
+        }
+
+    assert judged(a, b)[vol("x")] == ("EARMARKED", "i-a", "")
+    marked = replace(b, tags=a.tags)
+    assert judged(replace(a, tags={}), marked)[vol("x")] == ("EARMARKED", "i-b", "")
+    assert judged(a, marked)[vol("x")] == ("EARMARKED", "i-a", "")
+    why = "its instances have no tag Earmarking=production"
+    assert judged(replace(a, tags={}), b)[vol("x")] == ("NO_LONGER", "i-a", why)
