@@ -114,7 +114,7 @@ def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[Bac
             lacking = [
                 volume
                 for volume, why in one.missing.items()
-                if why.kind is NotRestorable.NO_SNAPSHOT
+                if why.kind in (NotRestorable.NO_SNAPSHOT, NotRestorable.IN_ERROR)
             ]
             if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
                 found[one.set_id] = one

@@ -115,3 +115,15 @@ def test_a_second_look() -> None:
     assert reasons(found) == dict.fromkeys("bc", "what used it meanwhile isn't known: no answer")
     worse = plan("loops", "b", attached="bc", loops=LOOPS, writers=["103 20 qemu (process 7)"])
     assert worse.confirmed(plan("loops", "b", attached="bc", loops=LOOPS)) == worse
+
+
+def test_volumes_that_other_instances_may_write_to() -> None:
+    why = {vol("b"): "another instance may write to it"}
+    devices = {NAMES[letter]: vol(letter) for letter in "abc"}
+    layouts = layout_of(devices, read_devices(said(printed("btrfs"))))
+    found = plan_freeze(layouts, freeze_root=True, shared=why)
+    assert reasons(found) == {
+        "b": why[vol("b")],
+        "c": f"what is on it is on /dev/nvme1n1 as well: {why[vol('b')]}",
+    }
+    assert verdicts(found) == "filesystem crash crash"

@@ -44,3 +44,17 @@ def test_a_digest_of_another_kind_is_passed_over() -> None:
     old = verdict_of({VERDICT: f"2026-11-25T03:00:00Z good digest={'a' * 32}.{'b' * 32} ext4"})
     assert old
     assert (old.word, old.evidence, old.digest) == ("good", "ext4", None)
+
+
+def test_what_is_too_long_for_a_tag_keeps_its_cause_at_either_end() -> None:
+    cause, end = "partition 1: ext4: e2fsck: Entry 'x' has deleted inode 24.", "run e2fsck by hand"
+    corrupt = Verified(
+        at=at("2026-11-25T12:00"),
+        reason=Reason(VerdictKind.DIFFERS, f"{cause} {'and so on ' * 40}{end}"),
+        digest=Digest("a" * 32, "b" * 32),
+    )
+    tag = write_verdict(corrupt)[VERDICT]
+    assert len(tag) <= 256
+    assert f" kind=differs {cause} and" in tag
+    assert tag.endswith(end)
+    assert verdict_of({VERDICT: tag})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from snapback.core.model import Place
+from snapback.core.model.tags import DEVICES, SET, write_long
 from snapback.core.verify.verify_plan import Sample, plan_verification, read_sample
 from snapback.errors import UsageError
 from snapback.verify import sample_of
-from tests.unit.builders import shot
+from tests.unit.builders import record, shot, snapshot, vol
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,20 @@ def test_what_gave_no_verdict_was_tried_and_is_not_chosen_first_again() -> None:
     other = shot("2026-11-20T03:00", "good", "2026-11-24T00:00")
     plan = plan_verification(Place("us-east-1"), [tried, other], Sample(1), replicas=False)
     assert plan.chosen == (other,)
+
+
+@pytest.mark.parametrize(("state", "gaps"), [("completed", 0), ("pending", 0), ("error", 1)])
+def test_a_member_in_error_is_missing_from_its_set(state: str, gaps: int) -> None:
+    tags = {SET: "set-1", **write_long(DEVICES, {"/dev/sda1": vol("a"), "/dev/sdf": vol("b")})}
+    members = [
+        snapshot(
+            volume=letter,
+            state=how,
+            tags=tags,
+            set_id="set-1",
+            record=record(volume=letter, instance="i-0123456789abcdef0"),
+        )
+        for letter, how in (("a", "completed"), ("b", state))
+    ]
+    plan = plan_verification(Place("us-east-1"), members, Sample(9), replicas=False)
+    assert len(plan.gaps) == gaps
