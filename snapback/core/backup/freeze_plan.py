@@ -134,7 +134,7 @@ def _levels(systems: Sequence[FileSystem]) -> tuple[tuple[str, ...], ...]:
     """Return the mount points to freeze, level by level; ``/`` is the last of its own level."""
     return tuple(
         tuple(one.mount_points[0] for one in level)
-        for _, level in groupby(systems, key=lambda one: (one.level, one.is_root))
+        for _, level in groupby(systems, key=lambda one: one.level)
     )
 
 
