@@ -31,6 +31,7 @@ from snapback.ssh.layout import layouts_of
 log = logging.getLogger(__name__)
 
 MOST_FREEZES = 4
+_HIBERNATED = "crash-consistent: it is hibernated, and its file systems are mounted in its memory"
 
 
 @dataclass(frozen=True)
@@ -159,9 +160,12 @@ def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
     :raises HostError: others may use them, and ``require_consistent``; nothing was taken.
     """
     shared = written_by_others(order.volumes, instance.instance_id if instance else "")
-    if shared and run.settings.freeze.require_consistent:
+    less = _told(shared)
+    if instance and instance.is_hibernated:
+        less.append(_HIBERNATED)
+    if less and run.settings.freeze.require_consistent:
         name = instance.instance_id if instance else ", ".join(shared)
-        reason = f"not consistent: {'; '.join(_told(shared))}"
+        reason = f"not consistent: {'; '.join(less)}"
         raise HostError(name, order.place.region, reason, "or take back require_consistent")
     still = Still(tuple(_create(run, order)))
     conn = run.conn(order.place)
@@ -175,6 +179,8 @@ def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
         consistency = Consistency.STOPPED
     if not at_rest:
         return _lowered(run, still, ["crash-consistent: it was started or attached meanwhile"])
+    if instance and instance.is_hibernated:
+        return _lowered(run, still, [_HIBERNATED])
     return _called(run, order, instance, still, lambda _: consistency)
 
 

@@ -11,6 +11,7 @@ from snapback.ec2.calls import call, pages
 from snapback.ec2.tags import read_tags
 from snapback.errors import ApiError, UsageError
 
+_HIBERNATED = "Client.UserInitiatedHibernate"
 _NOT_ON_ITS_WAY_OUT = ["pending", "running", "stopping", "stopped"]
 
 
@@ -109,6 +110,7 @@ def _read(place: Place, reservation: dict[str, Any], said: dict[str, Any]) -> In
         instance_id=said["InstanceId"],
         owner_id=intern(reservation.get("OwnerId", "")),
         state=intern(said["State"]["Name"]),
+        is_hibernated=(said.get("StateReason") or {}).get("Code") == _HIBERNATED,
         instance_type=intern(said.get("InstanceType", "")),
         architecture=intern(said.get("Architecture", "")),
         root_device_name=intern(said.get("RootDeviceName", "")),

@@ -327,6 +327,20 @@ def test_a_stopped_instance_is_consistent_as_it_is(sandbox, load, fab, configure
     assert [world.tags(one)["snapback:consistency"] for one in snapshots] == ["stopped"] * 2
 
 
+def test_a_hibernated_instance_is_not_consistent(sandbox, load, fab, configure, world):
+    configure(**UNREACHABLE)
+    ids = load(instance("web", 8, 20))["web"]
+    world.ec2().stop_instances(InstanceIds=[ids["instance_id"]], Hibernate=True)
+    ended = fab("backup_instances_by_tag", "--consistent")
+    assert ended.code == 3
+    assert "it is hibernated" in ended.out
+    assert {world.tags(one)["snapback:consistency"] for one in world.snapshots()} == {"crash"}
+    configure(**UNREACHABLE, freeze={"require_consistent": True})
+    sandbox.advance(20)
+    assert fab("backup_instances_by_tag", "--consistent").code == 1
+    assert len(world.snapshots()) == 2
+
+
 def test_an_override_decides_whether_a_backup_is_consistent(load, fab, configure, world):
     configure(overrides=[{"match": {"Name": "idle"}, "consistent": True}])
     load(instance("web", 8), instance("idle", 8, state="stopped"))

@@ -148,15 +148,24 @@ class InstanceCalls(ResponsePart):
         return Answer({})
 
     def stop_instances(self) -> Answer:
-        """Stops instances. Source: StopInstances."""
+        """Stops instances; without bodies they may all hibernate. Source: StopInstances."""
         ids = self.params.get("InstanceIds") or []
         self.ec2_backend.get_multi_instances_by_id(ids)
+        hibernate = bool(self.params.get("Hibernate"))
+        if hibernate and self.ec2_backend.world.hosts is not None:
+            raise ApiError(
+                "UnsupportedHibernationConfiguration", "The sandbox's hosts don't hibernate."
+            )
         self.error_on_dryrun()
         if self.ec2_backend.world.hosts is None:
             stopped = self.ec2_backend.stop_instances(ids)
         else:
             force = bool(self.params.get("Force"))
             stopped = self.ec2_backend.stop_instances(ids, force=force)
+        for instance, _ in stopped if hibernate else ():
+            code = "Client.UserInitiatedHibernate"
+            instance.state_reason.code = code
+            instance.state_reason.message = f"{code}: User initiated hibernate"
         return Answer(
             {
                 "StoppingInstances": [

@@ -151,6 +151,7 @@ class Instance:
     """An EC2 instance with the volumes attached to it. Source: DescribeInstances.
 
     :ivar owner_id: the id of the AWS account that it belongs to, or ``""``.
+    :ivar is_hibernated: it is stopped, and its memory is kept: its file systems are still mounted.
     :ivar launched_at: when it was last started, aware UTC.
     :ivar public_dns_name: or ``""``, as each address that it doesn't have.
     :ivar devices: device name -> volume id, of the EBS volumes attached.
@@ -163,6 +164,7 @@ class Instance:
     instance_id: str
     owner_id: str = ""
     state: str = "running"
+    is_hibernated: bool = False
     instance_type: str = ""
     architecture: str = ""
     root_device_name: str = ""
