@@ -200,15 +200,15 @@ def _run(
         _started(road.source, [*send, "-e", shlex.join(ssh), source, f"{NAME}:/to"]) as process,
     ):
         lines, status = _follow(road.source, process, step, tell)
-        said = abridged(process.stderr)
+        stderr = process.stderr
     if status:
         meaning = _MEANINGS.get(status, "it failed")
         failure = road.source.error(
-            f"rsync to {road.destination.name} ended with {status}: {meaning} ({said})",
+            f"rsync to {road.destination.name} ended with {status}: {meaning} ({abridged(stderr)})",
             "mend that and do it again",
             NotMoved,
         )
-        failure.no_room = "No space left on device" in said
+        failure.no_room = "No space left on device" in stderr
         raise failure
     return lines
 
