@@ -3,10 +3,10 @@
 Two real hosts (root on Linux needed). A file system, first and after 1% of it has changed, against
 the same rsync run by hand between the same hosts; an encrypted disk of which 1% has changed, in
 blocks all over it, against what the original did: ``dd | gzip | ssh``. A file of 10 GiB that holds
-16 bytes, first and after 16 more, where it goes by rsync and where by blocks, once each. The times are
-those of the data; "all" has the rest too: looking, making the file system, mounting, keys. Both are
-moved in turns, from a warm cache, and the medians are told: so it is this program's own cost that
-is measured, and the machine's processors, not disks and networks.
+16 bytes, first and after 16 more, where it goes by rsync and where by blocks, once each. The times
+are those of the data; "all" has the rest too: looking, making the file system, mounting, keys. Both
+are moved in turns, from a warm cache, and the medians are told: so it is this program's own cost
+that is measured, and the machine's processors, not disks and networks.
 
     .venv/bin/python benchmarks/replication.py [--runs 5] [--mib 600]
 """
@@ -235,7 +235,7 @@ def blocks(lab: Lab, runs: int) -> Iterator[Case]:
 
 
 def holes(lab: Lab) -> Iterator[Case]:
-    """Measure, once, a file that is nearly all hole, on a disk that is larger, and on one that isn't.
+    """Measure once a file that is nearly all hole, on a disk that is larger, and on a smaller one.
 
     All are told against one rsync by hand, since each of them takes minutes.
     """
