@@ -83,6 +83,7 @@ def test_what_stands_for_rsync_on_the_source_gets_nowhere(
     fleet.shell("echo the secret of the other >/etc/secret", "to")
     # Whatever the login shell prints is not the destination's command either.
     fleet.shell("echo 'echo touch /owned; echo rsync --server . /' >>/etc/bash.bashrc", "from")
+    fleet.shell("rm /data/sparse", "from")  # the sender above doesn't speak of compression
     before = fleet.shell(CLEAN + "; true", "to")
 
     def attack(script: str) -> Any:
