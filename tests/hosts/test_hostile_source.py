@@ -101,7 +101,7 @@ def test_what_stands_for_rsync_on_the_source_gets_nowhere(
     for rule in (". /etc/secret", "merge /etc/secret"):
         ended = attack(SEND.format(rule=shlex.quote(rule), program=SENDER))
         assert ended.code == 1
-        loot = fleet.shell("cat /run/loot", "from")
+        loot = ascii(fleet.shell("cat /run/loot", "from"))
         assert "/etc/secret: No such file" in loot, loot
     ended = attack(FLOOD)
     assert ended.code == 1
