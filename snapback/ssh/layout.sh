@@ -9,8 +9,6 @@
 #   [end]      all of it was printed
 # Descriptors are counted, and no device is opened: opened exclusively, it would look busy to others. Before util-linux 2.37
 # lsblk tells one mount point a device. POSIX sh, coreutils, util-linux.
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH LC_ALL=C
-export PATH LC_ALL
 columns=NAME,KNAME,PATH,MAJ:MIN,RO,SERIAL,TYPE,FSTYPE,UUID,SIZE
 
 find_writers='
