@@ -35,7 +35,7 @@ class FreezePlan:
     """What to freeze on a host.
 
     :ivar levels: one mount point of each file system, in the order to freeze them; those of one
-        level side by side.
+        level side by side, ``/`` among them: what freezes needs nothing written.
     :ivar to_sync: of those that can't be frozen but do no harm: an EFI system partition.
     :ivar prospects: volume id -> what can be had.
     """
@@ -131,7 +131,7 @@ def plan_freeze(
 
 
 def _levels(systems: Sequence[FileSystem]) -> tuple[tuple[str, ...], ...]:
-    """Return the mount points to freeze, level by level; ``/`` is the last of its own level."""
+    """Return the mount points to freeze, level by level."""
     return tuple(
         tuple(one.mount_points[0] for one in level)
         for _, level in groupby(systems, key=lambda one: one.level)
