@@ -316,8 +316,10 @@ def main() -> int:
         for measure in measured:
             for case in measure():
                 case.show()
-                aims.check(f"{case.name}: time to that of {case.rival}", case.ratio, AIM_TIME)
-                if "changed" in case.name or "hole" in case.name:
+                is_hole = "hole" in case.name  # for the bytes: the time is that of reading zeros
+                if not is_hole:
+                    aims.check(f"{case.name}: time to that of {case.rival}", case.ratio, AIM_TIME)
+                if is_hole or "changed" in case.name:
                     aims.check(f"{case.name}: share of the bytes", case.share, AIM_BYTES)
     return aims.show()
 
