@@ -337,7 +337,7 @@ def _called(
     still: Still,
     verdict: Callable[[str], Consistency],
 ) -> Still:
-    """Have the tags of snapshots say how consistent they are.
+    """Write on snapshots how consistent they are.
 
     Those of volumes that other instances have, before the call or after it, stay ``crash``.
 

@@ -94,7 +94,7 @@ def _frozen(freeze: FreezePlan, terms: Terms) -> list[str]:
 
 
 def _also(plan: SetPlan, *said: str) -> str:
-    """Answer what is to be said of a set, and what it is without as it was meant to be."""
+    """Return what is said of a set, and which volumes it leaves out on purpose."""
     return "; ".join(filter(None, [*said, _left_out(plan)]))
 
 

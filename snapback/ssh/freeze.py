@@ -83,7 +83,7 @@ class Hold:
 
 
 def by_hand(host_name: str, mount_points: Iterable[str]) -> str:
-    """Answer what to tell a person when file systems may be left frozen.
+    """Return what a person is told when file systems may be left frozen.
 
     :param mount_points: in the order to thaw them.
     """

@@ -48,7 +48,7 @@ class Web:
 
     @contextmanager
     def holding(self, device: str, mode: str) -> Iterator[None]:
-        """Have a program hold a device open."""
+        """Keep a device open in a program."""
         words = ["sh", "-c", f"exec 3{mode}{device}; exec sleep 1000"]
         with subprocess.Popen(self.sandbox.hosts.command(self.instance_id, words)) as process:
             try:
