@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from snapback.core.backup.freeze_plan import FreezePlan, plan_freeze
+from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.pending_limit import full, seconds_to_wait
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.model.sharing import SHAREABLE_TYPES, written_by_others
@@ -26,7 +26,7 @@ from snapback.errors import ApiError, HostError, LeftFrozen, LostAnswer, Snapbac
 from snapback.run import Run
 from snapback.ssh.freeze import SYNC_TIMEOUT_S, Hold, Terms, by_hand, frozen
 from snapback.ssh.host import Host
-from snapback.ssh.layout import layouts_of
+from snapback.ssh.layout import freeze_plan_of
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +86,8 @@ def _plan_freeze(
 
     :raises HostError: it can't be told.
     """
-    layouts = layouts_of(host, instance.devices, volumes)
-    return plan_freeze(
-        layouts,
-        freeze_root=run.settings.freeze.freeze_root,
-        shared=written_by_others(volumes, instance.instance_id),
-    )
+    freeze_root = run.settings.freeze.freeze_root
+    return freeze_plan_of(host, instance, volumes, freeze_root=freeze_root)
 
 
 def foresee(run: Run, instance: Instance, volumes: Collection[Volume]) -> tuple[FreezePlan, Terms]:
@@ -320,11 +316,9 @@ def _judge(
         less.append("EC2's answer was lost while they were frozen: crash-consistent")
     elif not held:
         less.append(f"crash-consistent: {hold.reason}")
-    error: SnapbackError | None = left
-    if less and not left and run.settings.freeze.require_consistent:
-        error = SnapbackError(f"taken, but not consistent as required: {'; '.join(less)}")
-    problems = filter(None, [*less, hold.pre_problem, hold.post_problem])
-    still = Still(tuple(shot.taken), tuple(problems), error)
+    still = _lowered(run, Still(tuple(shot.taken), error=left), less)
+    hooks = filter(None, [hold.pre_problem, hold.post_problem])
+    still = replace(still, problems=(*still.problems, *hooks))
     return _called(
         run, order, instance, still, lambda volume_id: plan.verdict(volume_id, held=held)
     )

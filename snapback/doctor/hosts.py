@@ -13,17 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from snapback.config import Settings
-from snapback.core.backup.freeze_plan import plan_freeze
 from snapback.core.doctor.checkup import Line
 from snapback.core.doctor.host_checkup import HostFacts, judge_host
 from snapback.core.model import Instance, Place, Volume
-from snapback.core.model.sharing import written_by_others
 from snapback.ec2.instances import console_output
 from snapback.ec2.volumes import in_batches, volumes_of
 from snapback.errors import HostError
 from snapback.run import Run, fanout
 from snapback.ssh.host import Host, open_host
-from snapback.ssh.layout import layouts_of
+from snapback.ssh.layout import freeze_plan_of
 
 _REMEMBERED = ("known_hosts", "remembered_keys")
 
@@ -148,14 +146,10 @@ def _look_at(
         return HostFacts(new_key=new_key, rsync=rsync, no_sudo=error.reason)
     freeze = _said(host, ["fsfreeze", "--version"], as_root=True)
     try:
-        layouts = layouts_of(host, instance.devices, volumes)
+        freeze_root = run.settings.freeze.freeze_root
+        plan = freeze_plan_of(host, instance, volumes, freeze_root=freeze_root)
     except HostError as error:
         return HostFacts(new_key=new_key, rsync=rsync, fsfreeze=freeze, no_lsblk=error.reason)
-    plan = plan_freeze(
-        layouts,
-        freeze_root=run.settings.freeze.freeze_root,
-        shared=written_by_others(volumes, instance.instance_id),
-    )
     return HostFacts(
         new_key=new_key,
         rsync=rsync,

@@ -8,9 +8,7 @@ from __future__ import annotations
 from snapback.core.model.digest import Digest, read_digest
 from snapback.ssh.host import Host
 from snapback.ssh.walk_script import UNREADABLE
-from snapback.ssh.walking import PROGRAMS, said_of, walk
-
-__all__ = ["PROGRAMS", "Unreadable", "digest_of"]
+from snapback.ssh.walking import said_of, walk
 
 
 class Unreadable(Exception):

@@ -21,6 +21,7 @@ from snapback.errors import CommandFailed
 from snapback.ssh import checking, digesting, disks, superblocks, tools
 from snapback.ssh.checking import FileSystem, Untold, Wrong, said
 from snapback.ssh.host import Completed, Host
+from snapback.ssh.scripts import PYTHON
 
 # What is counted, but for the file system's own: its top and, of ext, lost+found.
 _COUNT = 'find "$1" -xdev -mindepth 1 ! -path "$1/lost+found" -printf x | wc -c'
@@ -92,7 +93,7 @@ class Examination:
         :raises TakesOthers: a btrfs is on other disks as well, and nobody knows them.
         :raises HostError: it could not be examined, which tells nothing of the disk.
         """
-        needed = {**tools.BASE, **superblocks.PROGRAMS, "cmp": "diffutils", "find": "findutils"}
+        needed = {**tools.BASE, **PYTHON, "cmp": "diffutils", "find": "findutils"}
         tools.demand(self.host, needed, may_install=True)
         found = disks.probe(self.host, device)
         notes = []

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from snapback.core.text import abridged, printable
@@ -22,6 +21,7 @@ from snapback.ssh import tools
 from snapback.ssh.agent import agent
 from snapback.ssh.host import Host
 from snapback.ssh.keys import new_key
+from snapback.ssh.scripts import PYTHON, run_python
 
 _LET_IN = 'umask 077; mkdir -p ~/.ssh; printf "%s\\n" "$1" >>~/.ssh/authorized_keys'
 _LONGEST_SEARCH_S = 600.0
@@ -91,10 +91,8 @@ def find(host: Host, top: str, path: str) -> Source:
 
     :raises SnapbackError: there is none.
     """
-    tools.demand(host, {"python3": "python3"}, may_install=True)
-    script = (files("snapback.ssh") / "beneath_script.py").read_text(encoding="utf-8")
-    argv = ["python3", "-I", "-c", script, top, path]
-    done = host.sudo(argv, timeout_s=_LONGEST_SEARCH_S, check=False)
+    tools.demand(host, PYTHON, may_install=True)
+    done = run_python(host, "beneath_script.py", top, path, timeout_s=_LONGEST_SEARCH_S)
     if done.returncode:
         said = printable(abridged(done.stderr))
         raise SnapbackError(f"not copied: {printable(path)} can't be found in the snapshot: {said}")

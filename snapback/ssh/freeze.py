@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files
 
 from snapback.core.text import abridged
 from snapback.errors import FreezeRefused, HostError, HostUnreachable
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
 from snapback.ssh.rescue import NOT_FROZEN, Rescue
+from snapback.ssh.scripts import text_of
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class _Freeze:
         self._beats = threading.Thread(target=self._beat, name="snapback-freeze", daemon=True)
 
     def _start(self) -> Process:
-        begin, hold, watch = (_script(name) for name in ("begin", "hold", "watch"))
+        begin, hold, watch = (text_of(f"freeze_{name}.sh") for name in ("begin", "hold", "watch"))
         terms = self._terms
         counts = " ".join(str(len(level)) for level in self.hold.levels)
         arguments = (
@@ -294,7 +294,3 @@ class _Freeze:
 
 def _said(stderr: str) -> str:
     return abridged(stderr) or "it said nothing"
-
-
-def _script(name: str) -> str:
-    return (files("snapback.ssh") / f"freeze_{name}.sh").read_text(encoding="utf-8")

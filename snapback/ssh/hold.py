@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.resources import files
 
 from snapback.errors import HostError
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
+from snapback.ssh.scripts import text_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def held(
     :param must_undo: whether it is an error if it can't be undone; else that is told in the log.
     :raises CommandFailed: it can't be done, or not be undone.
     """
-    script = (files("snapback.ssh") / "hold.sh").read_text(encoding="utf-8")
+    script = text_of("hold.sh")
     argv = ["sh", "-c", script, "snapback-hold", do, undo, *arguments]
     process = host.start(argv, as_root=as_root)
     try:

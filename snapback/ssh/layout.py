@@ -6,12 +6,14 @@ Source: lsblk(8), losetup(8), proc_pid_mountinfo(5), proc_pid_fd(5).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib.resources import files
 
+from snapback.core.backup.freeze_plan import FreezePlan, plan_freeze
 from snapback.core.disks.devices import BlockDevice, read_devices
 from snapback.core.disks.layouts import Layout, layout_of
-from snapback.core.model import Volume
+from snapback.core.model import Instance, Volume
+from snapback.core.model.sharing import written_by_others
 from snapback.ssh.host import Host
+from snapback.ssh.scripts import text_of
 
 
 def block_devices(host: Host) -> tuple[BlockDevice, ...]:
@@ -19,7 +21,7 @@ def block_devices(host: Host) -> tuple[BlockDevice, ...]:
 
     :raises HostError: lsblk fails, or its output can't be read.
     """
-    script = (files("snapback.ssh") / "layout.sh").read_text(encoding="utf-8")
+    script = text_of("layout.sh")
     said = host.sudo(["sh", "-c", script, "snapback-layout"]).stdout
     try:
         return read_devices(said)
@@ -39,3 +41,17 @@ def layouts_of(
     sizes_gib = {volume.volume_id: volume.size_gib for volume in volumes}
     found = layout_of(devices, block_devices(host), sizes_gib)
     return {volume_id: found[volume_id] for volume_id in sizes_gib if volume_id in found}
+
+
+def freeze_plan_of(
+    host: Host, instance: Instance, volumes: Collection[Volume], *, freeze_root: bool
+) -> FreezePlan:
+    """Return what is frozen on a host for the snapshots of some of its volumes. Changes nothing.
+
+    :raises HostError: lsblk fails, or its output can't be read.
+    """
+    return plan_freeze(
+        layouts_of(host, instance.devices, volumes),
+        freeze_root=freeze_root,
+        shared=written_by_others(volumes, instance.instance_id),
+    )

@@ -24,7 +24,8 @@ from snapback.ssh import disks, rsync, tools
 from snapback.ssh.host import Host
 from snapback.ssh.road import Road
 from snapback.ssh.rsync import Tell
-from snapback.ssh.walking import PROGRAMS, survey_of
+from snapback.ssh.scripts import PYTHON
+from snapback.ssh.walking import survey_of
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def move_tree(
     """
     began = time.monotonic()
     for host in (source, destination):
-        tools.demand(host, {**tools.BASE, **PROGRAMS}, may_install=False)
+        tools.demand(host, {**tools.BASE, **PYTHON}, may_install=False)
         tools.demand_rsync(host)
     with disks.bound(source, src_mnt) as src, disks.bound(destination, dst_mnt) as dst:
         inside = survey_of(source, src)

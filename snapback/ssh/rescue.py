@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.resources import files
 from types import TracebackType
 from typing import Self
 
 from snapback.errors import HostError, HostTimeout
 from snapback.ssh.host import Host
+from snapback.ssh.scripts import text_of
 
 START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 5.0
@@ -26,7 +26,7 @@ class Rescue:
 
     def __init__(self, host: Host, mount_points: Sequence[str]) -> None:
         self._mount_points = tuple(mount_points)
-        script = (files("snapback.ssh") / "freeze_rescue.sh").read_text(encoding="utf-8")
+        script = text_of("freeze_rescue.sh")
         argv = ["sh", "-c", script, "snapback-rescue", *mount_points]
         self._process = host.start(argv, as_root=True)
         if self._process.read_line(START_TIMEOUT_S) != "READY":

@@ -21,13 +21,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from snapback.errors import HostError
 from snapback.ssh import shell
 from snapback.ssh.hold import held
 from snapback.ssh.host import Host
 from snapback.ssh.keys import new_key
+from snapback.ssh.scripts import text_of
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def _no_key_left(destination: Host, marks: str, is_root: bool) -> AbstractContex
     """Let in no key with some marks, a pattern, when the context has ended; end what they began."""
     names = ["true"], ["sh", "-c", "let no key in any longer"]
     end = ([] if is_root else ["sudo", "-n", "--"]) + _script("end", marks)
-    arguments = [marks, _text("key_unlet"), *end]
+    arguments = [marks, text_of("key_unlet.sh"), *end]
     return held(
         destination, "true", _UNDO_KEYS, arguments, names=names, as_root=False, must_undo=False
     )
@@ -205,8 +205,4 @@ def _quoted(line: str) -> str:
 
 
 def _script(name: str, *arguments: str) -> list[str]:
-    return ["sh", "-c", _text(f"key_{name}"), f"snapback-key-{name}", *arguments]
-
-
-def _text(name: str) -> str:
-    return (files("snapback.ssh") / f"{name}.sh").read_text(encoding="utf-8")
+    return ["sh", "-c", text_of(f"key_{name}.sh"), f"snapback-key-{name}", *arguments]

@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from snapback.core.replication.progress import Cost, Progress, block_size, read_progress, read_stats
 from snapback.core.text import abridged
@@ -33,6 +32,7 @@ from snapback.errors import HostError, HostTimeout, NotMoved
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
 from snapback.ssh.road import NAME, Road
+from snapback.ssh.scripts import text_of
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def _run(
 
 def _receive_command(destination: str, options: Sequence[str]) -> list[str]:
     """Return the command of the receiving end, for root on the destination."""
-    script = (files("snapback.ssh") / "rsync_receive.sh").read_text(encoding="utf-8")
+    script = text_of("rsync_receive.sh")
     # Not `private`: what the destination unmounts in the meantime is to be unmounted here as well.
     unshare = ["unshare", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child"]
     return [*unshare, "--", "sh", "-c", script, "snapback-receive", destination, *options]
@@ -224,7 +224,7 @@ def _receive_command(destination: str, options: Sequence[str]) -> list[str]:
 @contextmanager
 def _started(host: Host, argv: Sequence[str]) -> Iterator[Process]:
     """Run a program as root for as long as the context lasts; it ends with it."""
-    script = (files("snapback.ssh") / "rsync_run.sh").read_text(encoding="utf-8")
+    script = text_of("rsync_run.sh")
     process = host.start(["sh", "-c", script, "snapback-rsync", *argv], as_root=True)
     try:
         yield process

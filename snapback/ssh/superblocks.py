@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 
 from snapback.core.disks.superblocks import (
     BTRFS_AT,
@@ -19,9 +18,9 @@ from snapback.core.disks.superblocks import (
 from snapback.ssh import disks
 from snapback.ssh.digesting import Unreadable
 from snapback.ssh.host import Host
+from snapback.ssh.scripts import run_python
 from snapback.ssh.superblock_script import UNREADABLE
 
-PROGRAMS = {"python3": "python3"}
 _FOUND = re.compile(rf"([0-9]{{1,19}}) ([0-9a-f]{{{2 * LENGTH}}})", re.ASCII)
 
 
@@ -32,14 +31,12 @@ def lost(host: Host, device: str, size: int) -> str:
     :raises Unreadable: not all of it can be read that has to be looked at.
     :raises HostError: that failed for another reason.
     """
-    script = (files("snapback.ssh") / "superblock_script.py").read_text(encoding="utf-8")
-    where = [str(SCANNED), *map(str, places(size))]
-    argv = ["python3", "-I", "-c", script, device, *where]
-    done = host.sudo(argv, timeout_s=disks.LONG_S, check=False)
+    where = [device, str(SCANNED), *map(str, places(size))]
+    done = run_python(host, "superblock_script.py", *where, timeout_s=disks.LONG_S)
     if done.returncode == UNREADABLE:
         raise Unreadable(done.stderr)
     if done.returncode:
-        raise host.command_failed(argv[:1], done.returncode, done.stderr.strip())
+        raise host.command_failed(["python3"], done.returncode, done.stderr.strip())
     for line in done.stdout.splitlines():
         if (match := _FOUND.fullmatch(line)) and (
             what := copy_at(int(match[1]), bytes.fromhex(match[2]), size)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from snapback.core.disks.survey import Survey, read_survey
 from snapback.core.text import abridged
 from snapback.errors import NotMoved
 from snapback.ssh.host import Completed, Host
+from snapback.ssh.scripts import run_python
 
-PROGRAMS = {"python3": "python3"}
 _LONGEST_S = 24 * 3600.0
 
 
 def walk(host: Host, task: str, what: str) -> Completed:
     """Run the script; see :mod:`snapback.ssh.walk_script`."""
-    script = (files("snapback.ssh") / "walk_script.py").read_text(encoding="utf-8")
-    argv = ["python3", "-I", "-c", script, task, what]
-    return host.sudo(argv, timeout_s=_LONGEST_S, check=False)
+    return run_python(host, "walk_script.py", task, what, timeout_s=_LONGEST_S)
 
 
 def said_of(done: Completed) -> str:

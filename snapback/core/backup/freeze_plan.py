@@ -76,19 +76,10 @@ class FreezePlan:
         return replace(
             self,
             prospects={
-                volume_id: self._confirmed(prospect, after.prospects[volume_id])
+                volume_id: _confirmed(prospect, after.prospects[volume_id])
                 for volume_id, prospect in self.prospects.items()
             },
         )
-
-    def _confirmed(self, before: Prospect, after: Prospect) -> Prospect:
-        if before.reason:
-            return before
-        if after.reason:
-            return replace(after, reason=f"meanwhile {after.reason}")
-        if after.frozen - before.frozen:
-            return Prospect(Consistency.CRASH, "a file system was mounted on it meanwhile")
-        return before
 
     def unconfirmed(self, why: str) -> FreezePlan:
         """Return this plan where nobody could look a second time."""
@@ -100,6 +91,17 @@ class FreezePlan:
                 for volume_id, prospect in self.prospects.items()
             },
         )
+
+
+def _confirmed(before: Prospect, after: Prospect) -> Prospect:
+    """Return what can be had of a volume, by two looks at it."""
+    if before.reason:
+        return before
+    if after.reason:
+        return replace(after, reason=f"meanwhile {after.reason}")
+    if after.frozen - before.frozen:
+        return Prospect(Consistency.CRASH, "a file system was mounted on it meanwhile")
+    return before
 
 
 def plan_freeze(
