@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from snapback.core.leases.lease import Kind
+from snapback.core.leases.lease import CLAIM, Kind
 from snapback.core.model import Place, Tags
 from snapback.core.model import tags as our_tags
 from snapback.ec2.removal import lent_things
 from snapback.ec2.snapshots import own_snapshots
 from snapback.errors import SnapbackError
 from snapback.run import Run, fanout
-
-CLAIM = "claim"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from snapback import get_region_conn, get_relevant_snapshots, rsync_region
 from snapback.core.model import Place
 from snapback.core.replication.replication_plan import Step
 from snapback.errors import AlreadyReplicated, BeingReplicated, Collision
-from snapback.replication.claims import held, name_of, renew
+from snapback.replication.claims import held, wish_of
 from snapback.words import Word
+from snapback.workers.claims import renew
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import sets
 from tests.unit.builders import snapshot
@@ -33,7 +34,7 @@ def claims(world):
 def test_a_claim_is_held_by_one_and_given_back(run, begin, world):
     with held(run, step(), []):
         (claim,) = claims(world)
-        assert claim["KeyName"] == name_of(step())
+        assert claim["KeyName"] == wish_of(run, step()).name
         tags = world.tags(claim)
         assert tags["snapback:purpose"] == "claim"
         assert tags["snapback:run"] == run.run_id
@@ -90,7 +91,7 @@ def test_a_claim_is_renewed_while_it_is_held(sandbox, begin, world, configure):
     run = begin(configure(replication={"replication_speed": 100}))
     with held(run, step(), []) as claim:
         first = world.tags(claims(world)[0])["snapback:expires"]
-        assert claim.life == timedelta(minutes=1)
+        assert claim.wish.life == timedelta(minutes=1)
         sandbox.advance(30)
         run.conn(WEST).describe_key_pairs()  # from its answer the run knows the time
         renew(run, claim)

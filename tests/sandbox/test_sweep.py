@@ -14,7 +14,7 @@ from snapback.core.model import tags as our_tags
 from snapback.ec2.key_pairs import create_key_pair
 from snapback.ec2.removal import take_back
 from snapback.errors import ItemsFailed, SnapbackError
-from snapback.replication.claims import held, name_of
+from snapback.replication.claims import held, wish_of
 from snapback.workers.sweep import lender_at
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import bound_by
@@ -222,7 +222,9 @@ def test_a_run_that_looks_for_a_lost_answer_removes_what_it_created_alone(
 
 def test_a_slow_sweep_leaves_the_claim_of_whoever_took_it_over(run, sandbox, world, fab, forged):
     there = run.conn(step().destination)
-    create_key_pair(there, name_of(step()), {tag["Key"]: tag["Value"] for tag in forged("x")})
+    create_key_pair(
+        there, wish_of(run, step()).name, {tag["Key"]: tag["Value"] for tag in forged("x")}
+    )
     sandbox.fault("DeleteKeyPair", "hang", seconds=100)
     ended = []
     slow = threading.Thread(target=lambda: ended.append(fab("sweep")))
@@ -233,4 +235,4 @@ def test_a_slow_sweep_leaves_the_claim_of_whoever_took_it_over(run, sandbox, wor
         slow.join()
         assert [claim["KeyPairId"] for claim in claims(world)] == [mine.key_pair_id]
     assert (ended[0].code, claims(world)) == (0, [])
-    assert name_of(step()).startswith(CLAIMS)
+    assert wish_of(run, step()).name.startswith(CLAIMS)

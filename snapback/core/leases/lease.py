@@ -22,6 +22,8 @@ from snapback.core.model.reasons import Reason
 HELPERS = "snapback-helper-"
 RESTORES = "snapback-restore-"
 CLAIMS = "snapback-claim-"
+CLAIM = "claim"
+"""The purpose of a claim, in its tags."""
 
 
 class Kind(Enum):
