@@ -136,7 +136,7 @@ def test_another_type_or_subnet_leaves_out_what_it_may_not_take(fab, world, sand
     of = launch(world, **SETTINGS)
     back_up(fab, sandbox)
     other = world.ec2().describe_subnets()["Subnets"][1]["SubnetId"]
-    ended = fab("restore_instance", f"--instance-id={of}", "--instance-type=t2.micro",
+    ended = fab("restore_instance", f"--instance-id={of}", "--instance-type=m5.xlarge",
                 f"--subnet-id={other}", "--json")  # fmt: skip
     assert ended.code == 0, ended
     made = restored_to(world, ended)

@@ -66,8 +66,8 @@ def plan_options(
 ) -> OptionsPlan:
     """Decide which of an original's settings are set.
 
-    Only what differs from EC2's default is recorded, and all security settings among it are
-    stricter than the default. So nothing is sent that would weaken the account's own defaults.
+    Of HttpTokens only ``required`` is ever sent, of HttpEndpoint only ``disabled``. So a tag that
+    anybody wrote can't make them laxer than the account's default.
 
     :param instance_type: the type of the restored instance.
     :param usual_cores: those of the original's type; ``None``: not known.
