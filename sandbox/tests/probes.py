@@ -686,3 +686,9 @@ def the_check_of_an_instance_is_that_of_its_interface(at: Place) -> bool:
     made = at.instance()["InstanceId"]
     at.ec2.modify_instance_attribute(InstanceId=made, SourceDestCheck={"Value": False})
     return at.describe(made)["NetworkInterfaces"][0]["SourceDestCheck"] is False
+
+
+@drops("paging.check_page_size")
+def a_page_may_be_too_large(at: Place) -> bool:
+    asked = refused(lambda: at.ec2.describe_instance_types(MaxResults=1000))
+    return asked == "InvalidParameterValue"

@@ -79,7 +79,9 @@ def _usual_cores(conn: Any, instance_types: Collection[str]) -> dict[str, Cores]
         return {}
     filters = [{"Name": "instance-type", "Values": sorted(instance_types)}]
     try:
-        found = list(pages(conn, "describe_instance_types", "InstanceTypes", Filters=filters))
+        found = list(
+            pages(conn, "describe_instance_types", "InstanceTypes", page_size=100, Filters=filters)
+        )
     except ApiError:
         return {}
     usual = {said["InstanceType"]: said.get("VCpuInfo", {}) for said in found}
