@@ -628,3 +628,67 @@ def a_type_needs_an_image_of_its_architecture(at: Place) -> bool:
 @drops("fitness.check_fit")
 def a_nitro_type_needs_an_image_with_ena(at: Place) -> bool:
     return launched(at, "m5.large", EnaSupport=False) == "InvalidParameterCombination"
+
+
+@drops("launch_settings.take_settings")
+def an_instance_keeps_the_settings_of_its_launch(at: Place) -> bool:
+    made = at.instance(
+        InstanceType="m5.large",
+        Placement={"Tenancy": "dedicated"},
+        CpuOptions={"CoreCount": 1, "ThreadsPerCore": 1},
+        MaintenanceOptions={"AutoRecovery": "disabled"},
+    )
+    return (
+        made["Placement"]["Tenancy"] == "dedicated"
+        and made.get("CpuOptions") == {"CoreCount": 1, "ThreadsPerCore": 1}
+        and made.get("MaintenanceOptions", {}).get("AutoRecovery") == "disabled"
+    )
+
+
+@drops("launch_settings.check_settings")
+def a_type_takes_only_its_own_cpus(at: Place) -> bool:
+    cpus = {"CoreCount": 3, "ThreadsPerCore": 1}
+    given = {"InstanceType": "m5.large", "CpuOptions": cpus}
+    return refused(lambda: at.instance(**given)) == "InvalidParameterValue"
+
+
+@drops("launch_settings.check_settings")
+def beside_a_disabled_endpoint_no_metadata_option_is_taken(at: Place) -> bool:
+    options = {"HttpEndpoint": "disabled", "HttpTokens": "required"}
+    given = {"MetadataOptions": options}
+    return refused(lambda: at.instance(**given)) == "InvalidParameterCombination"
+
+
+@drops("launch_settings.change_metadata")
+def a_changed_metadata_option_leaves_the_others(at: Place) -> bool:
+    made = at.instance(MetadataOptions={"HttpTokens": "required"})["InstanceId"]
+    at.ec2.modify_instance_metadata_options(InstanceId=made, HttpEndpoint="disabled")
+    return bool(at.describe(made)["MetadataOptions"].get("HttpTokens") == "required")
+
+
+@drops("instance_calls.InstanceCalls.modify_instance_metadata_defaults")
+def the_accounts_metadata_defaults_hold(at: Place) -> bool:
+    asked = refused(lambda: at.ec2.modify_instance_metadata_defaults(HttpTokens="required"))
+    return not asked and at.instance()["MetadataOptions"]["HttpTokens"] == "required"
+
+
+@drops("launch_settings.take_settings")
+def an_image_may_require_imdsv2(at: Place) -> bool:
+    made = at.ec2.register_image(**registered(at, ImdsSupport="v2.0"))["ImageId"]
+    at.advance(3600)
+    shown = at.instance(ImageId=made, InstanceType="m5.large", BlockDeviceMappings=[])
+    options = shown["MetadataOptions"]
+    return (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
+
+
+@drops("instance_calls.InstanceCalls.modify_instance_attribute")
+def the_check_of_an_instance_is_that_of_its_interface(at: Place) -> bool:
+    made = at.instance()["InstanceId"]
+    at.ec2.modify_instance_attribute(InstanceId=made, SourceDestCheck={"Value": False})
+    return at.describe(made)["NetworkInterfaces"][0]["SourceDestCheck"] is False
+
+
+@drops("paging.check_page_size")
+def a_page_may_be_too_large(at: Place) -> bool:
+    asked = refused(lambda: at.ec2.describe_instance_types(MaxResults=1000))
+    return asked == "InvalidParameterValue"

@@ -233,11 +233,13 @@ def call(conn: Any, operation: str, **parameters: Any) -> dict[str, Any]:
     return answer
 
 
-def pages(conn: Any, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-    """Answer the items of a paged call, over as many full pages as there are."""
+def pages(
+    conn: Any, operation: str, key: str, *, page_size: int = 1000, **parameters: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the items of a paged call, over as many full pages as there are."""
     token: dict[str, str] = {}
     while True:
-        answer = call(conn, operation, MaxResults=1000, **parameters, **token)
+        answer = call(conn, operation, MaxResults=page_size, **parameters, **token)
         yield from answer[key]
         if not answer.get("NextToken"):
             return

@@ -8,6 +8,7 @@ from typing import Any
 from snapback.core.model import Instance, Place, Volume
 from snapback.core.model.ids import INSTANCE_ID
 from snapback.ec2.calls import call, pages
+from snapback.ec2.launch_options import options_of, unrestorable_of
 from snapback.ec2.tags import read_tags
 from snapback.errors import ApiError, UsageError
 
@@ -126,6 +127,7 @@ def _read(place: Place, reservation: dict[str, Any], said: dict[str, Any]) -> In
         instance_profile=intern(said.get("IamInstanceProfile", {}).get("Arn", "")),
         sriov_net_support=intern(said.get("SriovNetSupport", "")),
         platform=intern(said.get("Platform", "").lower()),
+        tpm_support=intern(said.get("TpmSupport", "")),
         public_dns_name=said.get("PublicDnsName", ""),
         public_ip_address=said.get("PublicIpAddress", ""),
         private_ip_address=said.get("PrivateIpAddress", ""),
@@ -140,5 +142,7 @@ def _read(place: Place, reservation: dict[str, Any], said: dict[str, Any]) -> In
             for mapping in said.get("BlockDeviceMappings", ())
             if mapping.get("Ebs", {}).get("DeleteOnTermination")
         ),
+        options=options_of(said),
+        unrestorable=unrestorable_of(said),
         tags=read_tags(said),
     )

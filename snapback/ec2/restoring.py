@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from snapback.core.model import Instance, Place, Volume
 from snapback.core.model import tags as our_tags
+from snapback.core.model.launch_options import Options, request
 from snapback.core.model.original import Disk
 from snapback.core.restore.image_plan import ImagePlan, Mapped
+from snapback.core.restore.options_plan import Cores
 from snapback.core.restore.restore_plan import ANY, InstancePlan, Site, There, Wanted
 from snapback.core.restore.volume_plan import VolumePlan
 from snapback.ec2.calls import call, pages
@@ -27,7 +29,8 @@ Pause = Callable[[float], None]
 def look_there(conn: Any, wanted: Iterable[Wanted]) -> There:
     """Answer what there is of what is wanted at the place to restore into.
 
-    Source: DescribeSubnets, DescribeSecurityGroups, DescribeKeyPairs; one call each.
+    Source: DescribeSubnets, DescribeSecurityGroups, DescribeKeyPairs, DescribeInstanceTypes; one
+    call each.
     """
     everything = list(wanted)
     subnets = {
@@ -60,7 +63,32 @@ def look_there(conn: Any, wanted: Iterable[Wanted]) -> There:
                 else ()
             )
         ),
+        cores=_usual_cores(conn, {one.cores_of for one in everything} - {""}),
     )
+
+
+def _usual_cores(conn: Any, instance_types: Collection[str]) -> dict[str, Cores]:
+    """Return the CPUs of instance types; without those that EC2 doesn't tell.
+
+    Roles of earlier states of this version may not call DescribeInstanceTypes. That fails no
+    restore: the CPU options are told not to be restored.
+
+    Source: DescribeInstanceTypes.
+    """
+    if not instance_types:
+        return {}
+    filters = [{"Name": "instance-type", "Values": sorted(instance_types)}]
+    try:
+        found = list(
+            pages(conn, "describe_instance_types", "InstanceTypes", page_size=100, Filters=filters)
+        )
+    except ApiError:
+        return {}
+    usual = {said["InstanceType"]: said.get("VCpuInfo", {}) for said in found}
+    return {
+        name: Cores(cpus.get("DefaultCores", 0), cpus.get("DefaultThreadsPerCore", 0))
+        for name, cpus in usual.items()
+    }
 
 
 def restored_before(conn: Any, place: Place) -> list[Instance]:
@@ -140,6 +168,8 @@ def register_image(conn: Any, plan: ImagePlan, name: str, tags: Mapping[str, str
     words = {
         "BootMode": plan.boot_mode,
         "SriovNetSupport": plan.sriov_net_support,
+        "TpmSupport": plan.tpm_support,
+        "ImdsSupport": plan.imds_support,
     }
     try:
         answer = call(
@@ -199,6 +229,7 @@ def run_instance(
     token: str,
     tags: Mapping[str, str],
     volume_tags: Mapping[str, str],
+    options: Options,
     *,
     user_data: str = "",
 ) -> str:
@@ -208,9 +239,11 @@ def run_instance(
     that doesn't become whole. Until :func:`set_shutdown` it is terminated when it shuts down.
 
     :param volume_tags: the tags of all its volumes.
+    :param options: its settings; those that RunInstances doesn't take are for
+        :func:`set_source_dest_check`.
     :param user_data: for its first boot; an instance that is restored for good gets none.
     """
-    more: dict[str, Any] = {}
+    more = request(options)
     if plan.security_group_ids:
         more["SecurityGroupIds"] = list(plan.security_group_ids)
     if plan.key_name:
@@ -256,6 +289,19 @@ def set_ending(conn: Any, instance_id: str, device_names: Iterable[str], *, ends
         "modify_instance_attribute",
         InstanceId=instance_id,
         BlockDeviceMappings=mappings,
+    )
+
+
+def set_source_dest_check(conn: Any, instance_id: str, *, enabled: bool) -> None:
+    """Set whether EC2 drops packets that are neither from an instance nor for it.
+
+    Source: ModifyInstanceAttribute.
+    """
+    call(
+        conn,
+        "modify_instance_attribute",
+        InstanceId=instance_id,
+        SourceDestCheck={"Value": enabled},
     )
 
 

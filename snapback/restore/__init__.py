@@ -126,8 +126,8 @@ def restore_instance(
     :raises ItemsFailed: it was refused or failed; its ``outcomes`` say why. Nothing is left.
 
     Source: DescribeSnapshots, DescribeSubnets, DescribeSecurityGroups, DescribeKeyPairs,
-    RegisterImage, DescribeImages, RunInstances, DescribeInstances, CreateTags,
-    ModifyInstanceAttribute, DeleteTags, DeregisterImage.
+    DescribeInstanceTypes, RegisterImage, DescribeImages, RunInstances, DescribeInstances,
+    CreateTags, ModifyInstanceAttribute, DeleteTags, DeregisterImage.
     """
     return or_raise(
         restore_one_instance(

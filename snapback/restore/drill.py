@@ -12,6 +12,7 @@ from snapback.core.leases.cloud_config import drill_config
 from snapback.core.leases.lease import Kind
 from snapback.core.model import Instance
 from snapback.core.model.outcome import Outcome
+from snapback.core.restore.options_plan import of_drill
 from snapback.core.restore.restore_plan import InstancePlan
 from snapback.ec2.instances import console_output
 from snapback.ec2.launching import wait_until_running
@@ -85,6 +86,7 @@ def _lease(run: Run) -> timedelta:
 def _restore(run: Run, lends: Lender, plan: InstancePlan, check_command: str, times: Times) -> None:
     place, host_key = plan.source.place, new_key()
     conn = run.conn(place)
+    options = of_drill(plan.settings.options)
     user_data = drill_config(
         host_key.private, host_key.public, int(_lease(run).total_seconds() // 60)
     )
@@ -94,7 +96,7 @@ def _restore(run: Run, lends: Lender, plan: InstancePlan, check_command: str, ti
             Kind.INSTANCE,
             f"drill of {plan.source.instance_id}",
             lambda token, marks: run_instance(
-                conn, plan, image_id, token, marks, marks, user_data=user_data
+                conn, plan, image_id, token, marks, marks, options, user_data=user_data
             ),
         ) as instance_id,
     ):

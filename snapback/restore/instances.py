@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from snapback.core.model.outcome import Outcome
 from snapback.core.model.reasons import Reason
 from snapback.core.model.times import in_utc
 from snapback.core.restore.image_plan import plan_image
+from snapback.core.restore.options_plan import lost_in, told_not_restored
 from snapback.core.restore.restore_plan import (
     Given,
     InstancePlan,
@@ -34,6 +35,7 @@ from snapback.ec2.restoring import (
     run_instance,
     set_ending,
     set_shutdown,
+    set_source_dest_check,
     wait_for_image,
 )
 from snapback.ec2.tags import create_tags
@@ -287,7 +289,13 @@ def make_instance(run: Run, plan: InstancePlan) -> Outcome:
                 Kind.INSTANCE,
                 purpose,
                 lambda token, marks: run_instance(
-                    conn, plan, image_id, token, marked(marks, plan.tags), marked(marks, {})
+                    conn,
+                    plan,
+                    image_id,
+                    token,
+                    marked(marks, plan.tags),
+                    marked(marks, {}),
+                    plan.settings.options,
                 ),
             ) as instance_id:
                 instance = wait_until_running(conn, place, instance_id, run.pause)
@@ -297,7 +305,10 @@ def make_instance(run: Run, plan: InstancePlan) -> Outcome:
         return outcome_of(plan, Word.LEFT_BEHIND, str(error), made)
     except SnapbackError as error:
         return outcome_of(plan, word_for(error), str(error), made)
-    return outcome_of(plan, Word.DONE, in_words(told_left_out(plan.left_out), ()), made)
+    lost = lost_in(plan.settings, instance.options)
+    plan = replace(plan, settings=replace(plan.settings, not_restored=lost))
+    why = in_words([*told_left_out(plan.left_out), *told_not_restored(lost)], ())
+    return outcome_of(plan, Word.DONE, why, made)
 
 
 @contextmanager
@@ -325,6 +336,8 @@ def _finish(conn: Any, lends: Lender, plan: InstancePlan, instance: Instance) ->
         raise SnapbackError(
             f"{instance.instance_id} came up without {', '.join(sorted(missing))}: taken down"
         )
+    if plan.settings.options.get("source_dest_check") is False:
+        set_source_dest_check(conn, instance.instance_id, enabled=False)
     for device, tags in plan.volume_tags.items():
         create_tags(conn, [instance.devices[device]], tags)
     staying = [one.device_name for one in plan.image.volumes if not one.ends_with_instance]
@@ -353,6 +366,8 @@ def outcome_of(
         "key_name": plan.key_name,
         "instance_profile": plan.instance_profile,
         "left_out": dict(plan.left_out),
+        "options": dict(plan.settings.options),
+        "not_restored": dict(plan.settings.not_restored),
         "reasons": list(map(str, plan.reasons)),
         "made": made.instance_id if made else None,
         "address": (made.public_dns_name or made.private_ip_address) if made else None,

@@ -199,6 +199,9 @@ def restore_instance(
     An instance profile and a key pair give rights, and whoever may tag a snapshot can name any
     there. So both are left out, and told, unless you ask for them.
 
+    Its settings (IMDSv2, source/destination check, EBS optimization and the like) are set as the
+    original's. What can't be, such as further network interfaces, is listed as "not restored".
+
     A drill waits for EC2's status checks, logs in, runs a command, and takes all down again.
 
     Exit codes: 0 all done; 1 it failed, and nothing is left of it; 2 refused, nothing done; 4
@@ -288,7 +291,8 @@ def restore_instances_by_tag(
     No other region is called. One that fails does not stop the others, and one that was restored
     already isn't restored again, so that it can be run until all is there. See --dry-run first.
 
-    Instance profiles and key pairs are left out, and told, unless you ask for them.
+    Instance profiles and key pairs are left out, and told, unless you ask for them. Settings that
+    can't be restored are listed as "not restored".
 
     Exit codes: 0 all done; 1 something failed; 2 something was refused; 4 something is left behind
     that needs a hand.

@@ -9,6 +9,7 @@ import pytest
 from ec2_sandbox import Sandbox
 
 from snapback import get_region_conn, get_relevant_snapshots
+from snapback.core.model import tags as our_tags
 from snapback.core.model.record import parse
 from tests.sandbox.conftest import changing_calls, instance
 
@@ -67,7 +68,7 @@ def test_what_a_restore_needs_is_in_the_tags(load, fab, world):
     load(instance("web", 8))
     assert fab("backup_instances_by_tag").code == 0
     (snapshot,) = world.snapshots()
-    restore = json.loads(world.tags(snapshot)["snapback:restore"])
+    restore = our_tags.read_long(our_tags.RESTORE, world.tags(snapshot))
     assert restore["virtualization_type"] == "hvm"
     assert restore["subnet_id"].startswith("subnet-")
     assert all(group.startswith("sg-") for group in restore["security_group_ids"])

@@ -60,12 +60,16 @@ class ImageCalls(ResponsePart):
             raise ApiError(
                 "InvalidBlockDeviceMapping", f"No snapshot is mapped to the root device {root}."
             )
+        if wanted.get("TpmSupport") and wanted.get("BootMode") != "uefi":
+            raise ApiError("InvalidParameterCombination", "TpmSupport takes the boot mode uefi.")
         name = self._new_name()
         self.error_on_dryrun()
         image = self.ec2_backend.add_image(
             NewImage(
                 name=name,
                 mappings=mappings,
+                imds_support=wanted.get("ImdsSupport"),
+                tpm_support=wanted.get("TpmSupport"),
                 description=check_description(wanted.get("Description", "")),
                 architecture=wanted.get("Architecture") or "i386",
                 root_device_name=root,
@@ -266,6 +270,8 @@ def view(image: StrictAmi) -> dict[str, Any]:
         "VirtualizationType": image.virtualization_type,
         "Hypervisor": image.hypervisor,
         "BootMode": image.boot_mode,
+        "ImdsSupport": image.imds_support,
+        "TpmSupport": image.tpm_support,
         "EnaSupport": image.ena_support,
         "SourceInstanceId": image.instance_id,
         "BlockDeviceMappings": image.mappings,

@@ -28,6 +28,8 @@ class NewImage:
     root_device_name: str = "/dev/sda1"
     virtualization_type: str = "hvm"
     boot_mode: str | None = None
+    imds_support: str | None = None
+    tpm_support: str | None = None
     ena_support: bool = True
     owner_id: str | None = None
     owner_alias: str | None = None
@@ -57,6 +59,8 @@ class StrictAmi(Ami):  # type: ignore[misc]
         self.root_device_type = "ebs"
         self.virtualization_type = new.virtualization_type
         self.boot_mode = new.boot_mode
+        self.imds_support = new.imds_support
+        self.tpm_support = new.tpm_support
         self.ena_support = new.ena_support
         self.owner_id = new.owner_id or backend.account_id
         self.owner_alias = new.owner_alias

@@ -10,6 +10,13 @@ from typing import Any
 from ec2_sandbox.corrections.answer import Answer
 from ec2_sandbox.corrections.filters import apply_filters
 from ec2_sandbox.corrections.fitness import check_fit
+from ec2_sandbox.corrections.interface_view import interface_view
+from ec2_sandbox.corrections.launch_settings import (
+    change_metadata,
+    check_settings,
+    settings_of,
+    take_settings,
+)
 from ec2_sandbox.corrections.paging import page
 from ec2_sandbox.corrections.parameters import public_parameter
 from ec2_sandbox.corrections.response_part import ResponsePart
@@ -81,6 +88,7 @@ class InstanceCalls(ResponsePart):
         self._check_launch()
         image = self._image()
         check_fit(image, wanted.get("InstanceType"))
+        check_settings(wanted)
         mappings = list(_merged(image.mappings, wanted.get("BlockDeviceMappings") or []))
         wanted["ImageId"] = image.id
         wanted["MinCount"] = wanted["MaxCount"]
@@ -93,6 +101,7 @@ class InstanceCalls(ResponsePart):
         for instance in reservation.instances:
             instance.boot_mode = image.boot_mode
             instance.ena_support = image.ena_support
+            take_settings(instance, wanted, image, backend.metadata_defaults)
         backend.index()
         if backend.world.hosts is not None:
             for instance in reservation.instances:
@@ -139,6 +148,9 @@ class InstanceCalls(ResponsePart):
         instance = self.ec2_backend.get_instance(self._needed("InstanceId"))
         self.error_on_dryrun()
         asked = self.params.get("InstanceInitiatedShutdownBehavior")
+        if checked := self.params.get("SourceDestCheck"):
+            for interface in instance.nics.values():
+                interface.source_dest_check = checked["Value"]
         if asked is None:
             return super().modify_instance_attribute()
         behavior = asked.get("Value")
@@ -146,6 +158,28 @@ class InstanceCalls(ResponsePart):
             raise invalid(f"Value ({behavior}) for parameter instanceInitiatedShutdownBehavior")
         instance.instance_initiated_shutdown_behavior = behavior
         return Answer({})
+
+    def modify_instance_metadata_options(self) -> Answer:
+        """Changes the options that are given; moto forgets the others.
+
+        Source: ModifyInstanceMetadataOptions.
+        """
+        instance = self.ec2_backend.get_instance(self._needed("InstanceId"))
+        self.error_on_dryrun()
+        change_metadata(instance, self.params)
+        options = settings_of(instance)["MetadataOptions"]
+        return Answer({"InstanceId": instance.id, "InstanceMetadataOptions": options})
+
+    def modify_instance_metadata_defaults(self) -> Answer:
+        """Sets what launches get by default. Source: ModifyInstanceMetadataDefaults."""
+        self.error_on_dryrun()
+        defaults = self.ec2_backend.metadata_defaults
+        for name in ("HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint"):
+            if (value := self.params.get(name)) in ("no-preference", -1):
+                defaults.pop(name, None)
+            elif value is not None:
+                defaults[name] = value
+        return Answer({"Return": True})
 
     def stop_instances(self) -> Answer:
         """Stops instances; without bodies they may all hibernate. Source: StopInstances."""
@@ -281,7 +315,7 @@ def view(instance: Any) -> dict[str, Any]:
     gone = instance.state == "terminated"
     #: names of real hosts would not resolve, so they have none
     unnamed = gone or instance.ec2_backend.world.hosts is not None
-    reason = instance.state_reason
+    reason, settings = instance.state_reason, settings_of(instance)
     return {
         "InstanceId": instance.id,
         "ImageId": instance.image_id,
@@ -301,11 +335,6 @@ def view(instance: Any) -> dict[str, Any]:
         "SriovNetSupport": "simple",
         "LaunchTime": aware(instance.launch_time),
         "AmiLaunchIndex": instance.ami_launch_index,
-        "Placement": {
-            "AvailabilityZone": instance.availability_zone,
-            "GroupName": "",
-            "Tenancy": "default",
-        },
         "Monitoring": {"State": instance.monitoring_state},
         "KeyName": instance.key_name,
         "ClientToken": instance.client_token or "",
@@ -335,12 +364,11 @@ def view(instance: Any) -> dict[str, Any]:
         ],
         "NetworkInterfaces": []
         if gone
-        else [_interface(x, groups) for x in instance.nics.values()],
-        "MetadataOptions": {
-            "State": "applied",
-            "HttpTokens": instance.metadata_options.http_tokens,
-            "HttpPutResponseHopLimit": instance.metadata_options.http_put_response_hop_limit,
-            "HttpEndpoint": instance.metadata_options.http_endpoint,
+        else [interface_view(x, groups) for x in instance.nics.values()],
+        **settings,
+        "Placement": {
+            **settings["Placement"],
+            "AvailabilityZone": instance.availability_zone,
         },
         "Tags": tag_list(instance.ec2_backend.tags_of(instance.id)),
     }
@@ -348,27 +376,3 @@ def view(instance: Any) -> dict[str, Any]:
 
 def _current_boot(boot_mode: str | None) -> str:
     return "uefi" if boot_mode in ("uefi", "uefi-preferred") else "legacy-bios"
-
-
-def _interface(interface: Any, groups: list[dict[str, str]]) -> dict[str, Any]:
-    address = interface.private_ip_address
-    return {
-        "NetworkInterfaceId": interface.id,
-        "SubnetId": interface.subnet.id,
-        "VpcId": interface.subnet.vpc_id,
-        "OwnerId": interface.owner_id,
-        "Status": interface.status,
-        "MacAddress": interface.mac_address,
-        "PrivateIpAddress": address,
-        "PrivateIpAddresses": [{"Primary": True, "PrivateIpAddress": address}],
-        "SourceDestCheck": True,
-        "InterfaceType": "interface",
-        "Groups": groups,
-        "Attachment": {
-            "AttachmentId": interface.attachment_id,
-            "AttachTime": aware(interface.attach_time) if interface.attach_time else None,
-            "DeviceIndex": interface.device_index,
-            "DeleteOnTermination": bool(interface.delete_on_termination),
-            "Status": "attached",
-        },
-    }

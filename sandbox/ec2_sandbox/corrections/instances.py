@@ -16,6 +16,7 @@ class StrictInstances(BackendPart):
         """Starts with an empty index and no remembered client tokens."""
         self._index: dict[str, Any] = {}
         self._indexed: set[str] = set()
+        self.metadata_defaults: dict[str, Any] = {}
         self.instance_tokens: dict[str, tuple[str, Any]] = {}
 
     def index(self) -> dict[str, Any]:

@@ -13,9 +13,22 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from ec2_sandbox import wire
 from ec2_sandbox.errors import ApiError, invalid
 
 Thing = TypeVar("Thing")
+
+
+def check_page_size(action: str, wanted: int | None) -> None:
+    """Refuses a MaxResults that the service model doesn't allow; moto ignores it.
+
+    :raises ApiError: ``InvalidParameterValue``
+    """
+    shape = wire.operation(action).input_shape
+    model = shape.members.get("MaxResults") if shape and wanted is not None else None
+    limits = model.metadata if model else {}
+    if wanted is not None and not limits.get("min", wanted) <= wanted <= limits.get("max", wanted):
+        raise invalid(f"Value ({wanted}) for parameter maxResults is invalid.")
 
 
 def page(

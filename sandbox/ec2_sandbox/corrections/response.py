@@ -21,6 +21,7 @@ from ec2_sandbox.corrections.image_calls import ImageCalls
 from ec2_sandbox.corrections.instance_calls import InstanceCalls
 from ec2_sandbox.corrections.key_pairs import KeyPairCalls
 from ec2_sandbox.corrections.locks import LockCalls
+from ec2_sandbox.corrections.paging import check_page_size
 from ec2_sandbox.corrections.recycle_bin_calls import RecycleBinCalls
 from ec2_sandbox.corrections.regions import RegionCalls
 from ec2_sandbox.corrections.snapshot_calls import SnapshotCalls
@@ -70,6 +71,7 @@ class StrictResponse(
         :raises ApiError: whatever EC2 would answer as an error
         """
         check_ids(self.flat)
+        check_page_size(self.action, self.params.get("MaxResults"))
         name = camelcase_to_underscores(self.action)
         method = getattr(self, name, None)
         if method is None:

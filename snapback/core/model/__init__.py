@@ -158,6 +158,11 @@ class Instance:
     :ivar ends_with_it: the device names of those that are deleted when it is terminated.
     :ivar instance_profile: the ARN of its IAM instance profile, or ``""``.
     :ivar platform: ``"windows"``, or ``""``.
+    :ivar tpm_support: the version of its NitroTPM, ``"v2.0"``, or ``""``.
+    :ivar options: its settings that differ from EC2's default: key of
+        :data:`~snapback.core.model.launch_options.OPTIONS` -> value.
+    :ivar unrestorable: what it has that a restore can't give: key of
+        :data:`~snapback.core.model.launch_options.UNRESTORABLE` -> which.
     """
 
     place: Place
@@ -178,12 +183,15 @@ class Instance:
     instance_profile: str = ""
     sriov_net_support: str = ""
     platform: str = ""
+    tpm_support: str = ""
     public_dns_name: str = ""
     public_ip_address: str = ""
     private_ip_address: str = ""
     launched_at: datetime | None = None
     devices: Mapping[str, str] = field(default_factory=dict)
     ends_with_it: tuple[str, ...] = ()
+    options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    unrestorable: Mapping[str, str] = field(default_factory=dict)
     tags: Tags = field(default_factory=dict)
 
     @property

@@ -6,9 +6,12 @@ backup reads anyway (DescribeInstances, DescribeVolumes), and it goes along into
     {"boot_mode": "uefi", "ena_support": true, "virtualization_type": "hvm", "zone": "us-east-1a",
      "subnet_id": "subnet-…", "security_group_ids": ["sg-…"], "key_name": "ops",
      "instance_profile": "arn:aws:iam::111122223333:instance-profile/web",
-     "delete_on_termination": ["/dev/sda1"], "volumes": {"/dev/sda1": ["gp3", 3000, 125]}}
+     "delete_on_termination": ["/dev/sda1"], "volumes": {"/dev/sda1": ["gp3", 3000, 125]},
+     "unrestorable": {"elastic_ip": "203.0.113.7"},
+     "options": {"http_tokens": "required", "source_dest_check": false}}
 
-What isn't known is left out.
+What isn't known is left out. So are options that are EC2's default: without any, ``options`` is
+``{}``. Earlier states of this version recorded no options.
 """
 
 from __future__ import annotations
@@ -19,6 +22,13 @@ from typing import Any
 
 from snapback.core.model import Instance, Tags, Volume
 from snapback.core.model import tags as our_tags
+from snapback.core.model.launch_options import (
+    LONGEST_OF_UNRESTORABLE,
+    OPTIONS,
+    UNREADABLE,
+    UNRESTORABLE,
+    Options,
+)
 
 _WITH_IOPS = {"gp3", "io1", "io2"}
 _WITH_THROUGHPUT = {"gp3"}
@@ -31,6 +41,7 @@ _WORDS = (
     "instance_profile",
     "sriov_net_support",
     "platform",
+    "tpm_support",
 )
 _LONGEST = 1024
 """Characters of a text; the ARN of an instance profile has at most some 700."""
@@ -56,6 +67,8 @@ class Original:
     :ivar told: whether anything is: snapshots of django-fabfile tell nothing.
     :ivar delete_on_termination: the devices deleted with it; ``None``: not known.
     :ivar disks: device name -> how its volume was made.
+    :ivar options: its settings that differ from EC2's default; ``None``: not known.
+    :ivar unrestorable: what it had that a restore can't give: key -> which.
     """
 
     told: bool = False
@@ -69,8 +82,11 @@ class Original:
     instance_profile: str = ""
     sriov_net_support: str = ""
     platform: str = ""
+    tpm_support: str = ""
     delete_on_termination: tuple[str, ...] | None = None
     disks: Mapping[str, Disk] = field(default_factory=dict)
+    options: Options | None = None
+    unrestorable: Mapping[str, str] = field(default_factory=dict)
 
     def disk(self, device_name: str) -> Disk:
         """Answer how the volume of a device was made."""
@@ -100,6 +116,8 @@ def write(
             "sriov_net_support": instance.sriov_net_support,
             "platform": instance.platform,
             "delete_on_termination": [d for d in instance.ends_with_it if d in devices],
+            "tpm_support": instance.tpm_support,
+            "unrestorable": dict(instance.unrestorable),
         }
     said["zone"] = (instance.zone if instance else "") or next(iter(zones), "")
     said["volumes"] = {
@@ -107,7 +125,10 @@ def write(
         for device, volume_id in devices.items()
         if volume_id in of and of[volume_id].volume_type
     }
-    return our_tags.write_long(our_tags.RESTORE, {k: v for k, v in said.items() if v})
+    known = {key: value for key, value in said.items() if value}
+    if instance:
+        known["options"] = dict(instance.options)
+    return our_tags.write_long(our_tags.RESTORE, known)
 
 
 def _numbers(volume: Volume) -> list[str | int]:
@@ -130,14 +151,31 @@ def read(tags: Tags) -> Original:
     disks = {d: _disk(n) for d, n in volumes.items()} if isinstance(volumes, dict) else {}
     if ending is None and disks:
         ending = []  # told, and none
+    options, unrestorable = _settings(said.get("options"), said.get("unrestorable"))
     return Original(
         told=True,
         ena_support=said.get("ena_support") is True,
         security_group_ids=_texts(groups) or (),
         delete_on_termination=_texts(ending),
         disks={device: disk for device, disk in disks.items() if disk},
+        options=options,
+        unrestorable=unrestorable,
         **{word: said[word] for word in _WORDS if _is_text(said.get(word))},
     )
+
+
+def _settings(options: Any, unrestorable: Any) -> tuple[Options | None, dict[str, str]]:
+    """Return the options and what is unrestorable, with the names of what can't be read."""
+    if not isinstance(options, dict):
+        return None, {}
+    others = unrestorable if isinstance(unrestorable, dict) else {}
+    good = {key: options[key] for key, one in OPTIONS.items() if one.takes(options.get(key))}
+    told = {key: others[key] for key in UNRESTORABLE if _is_text(others.get(key))}
+    told = {key: text[:LONGEST_OF_UNRESTORABLE] for key, text in told.items()}
+    if damaged := (options.keys() - good.keys()) | (others.keys() - told.keys()):
+        names = " ".join(sorted(filter(_is_text, damaged))) or "damaged"
+        told[UNREADABLE] = names[:LONGEST_OF_UNRESTORABLE]
+    return good, told
 
 
 def _is_text(said: Any) -> bool:

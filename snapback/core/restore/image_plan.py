@@ -13,6 +13,9 @@ from snapback.core.model.times import in_utc
 from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import USUAL_DISK, restored_tags
 
+_TPM = "v2.0"
+"""The one version of NitroTPM, which EC2 takes with the boot mode uefi only."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -29,7 +32,10 @@ class Mapped:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePlan:
-    """An AMI that is to be registered."""
+    """An AMI that is to be registered.
+
+    :ivar imds_support: ``"v2.0"``: what is launched of it requires IMDSv2 unless told otherwise.
+    """
 
     source: BackupSet
     place: Place
@@ -40,6 +46,8 @@ class ImagePlan:
     boot_mode: str
     ena_support: bool
     sriov_net_support: str
+    tpm_support: str
+    imds_support: str
     volumes: tuple[Mapped, ...]
     tags: Mapping[str, str]
     reasons: tuple[Reason[RestoreTopic], ...] = ()
@@ -86,6 +94,8 @@ def plan_image(source: BackupSet, first: Sequence[str] = ()) -> ImagePlan:
         boot_mode=told.boot_mode if bootable else "",
         ena_support=told.ena_support or not told.told,
         sriov_net_support=told.sriov_net_support,
+        tpm_support=_TPM if (told.tpm_support, told.boot_mode) == (_TPM, "uefi") else "",
+        imds_support="v2.0" if (told.options or {}).get("http_tokens") == "required" else "",
         volumes=tuple(
             _mapped(member, told, record.root_device_name)
             for member in source.members

@@ -18,6 +18,7 @@ class RestoreTopic(Enum):
     PLATFORM = auto()
     ROOT_VOLUME = auto()
     SECURITY_GROUP = auto()
+    SETTINGS = auto()
     SNAPSHOT = auto()
     SUBNET = auto()
     VIRTUALIZATION = auto()

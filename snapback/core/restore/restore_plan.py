@@ -10,6 +10,13 @@ from snapback.core.model import Place, original, record_of
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.reasons import Reason
 from snapback.core.restore.image_plan import ImagePlan
+from snapback.core.restore.options_plan import (
+    Cores,
+    OptionsPlan,
+    plan_options,
+    told_not_restored,
+    told_options,
+)
 from snapback.core.restore.reasons import RestoreTopic
 from snapback.core.restore.restored import restored_tags
 from snapback.errors import UsageError
@@ -94,12 +101,14 @@ class There:
     :ivar default_subnets: the ids of each zone's default one, in the order of zones.
     :ivar security_groups: security group id -> its VPC's id.
     :ivar key_names: the key pairs.
+    :ivar cores: instance type -> the CPUs that its instances usually have.
     """
 
     subnets: Mapping[str, Site] = field(default_factory=dict)
     default_subnets: tuple[str, ...] = ()
     security_groups: Mapping[str, str] = field(default_factory=dict)
     key_names: frozenset[str] = frozenset()
+    cores: Mapping[str, Cores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,7 @@ class InstancePlan:
     """An instance that is to be launched.
 
     :ivar left_out: the rights that are recorded and weren't asked for, by their fields' names.
+    :ivar settings: the original's settings that it gets, and those that it doesn't.
     :ivar volume_tags: device name -> the tags of its volume.
     :ivar reasons: what was decided, and why.
     :ivar problems: why it can't be; empty: it can.
@@ -120,6 +130,7 @@ class InstancePlan:
     key_name: str
     instance_profile: str
     left_out: Mapping[str, str]
+    settings: OptionsPlan
     tags: Mapping[str, str]
     volume_tags: Mapping[str, Mapping[str, str]]
     reasons: tuple[Reason[RestoreTopic], ...]
@@ -137,12 +148,14 @@ class Wanted:
 
     :ivar subnet_id: empty: a default one, or ...
     :ivar problems: ... nobody knows.
+    :ivar cores_of: the original's instance type, whose usual CPUs tell whether its own were chosen.
     """
 
     subnet_id: str
     security_group_ids: tuple[str, ...]
     key_name: str
     key_is_given: bool
+    cores_of: str
     reasons: tuple[Reason[RestoreTopic], ...]
     problems: tuple[Reason[RestoreTopic], ...]
 
@@ -205,6 +218,7 @@ def wanted_there(source: BackupSet, given: Given, maps: Maps) -> Wanted:
         security_group_ids=tuple(dict.fromkeys(filter(None, groups))),
         key_name=key,
         key_is_given=given.key_name != AS_RECORDED,
+        cores_of=record_of(lead).instance_type if told.options else "",
         reasons=tuple(reasons),
         problems=tuple(problems),
     )
@@ -237,6 +251,14 @@ def plan_instance(
         if getattr(given, right) == NONE and getattr(told, right)
     }
     reasons += told_left_out(left_out)
+    settings = plan_options(
+        told,
+        kind,
+        there.cores.get(record.instance_type),
+        same_type=kind == record.instance_type,
+        same_subnet=subnet == told.subnet_id,
+    )
+    reasons += told_options(settings.options) + told_not_restored(settings.not_restored)
     key = _key_pair(source.place, wanted, there, reasons, problems)
     profile = _profile(given.instance_profile, told.instance_profile, reasons, problems)
     return InstancePlan(
@@ -248,6 +270,7 @@ def plan_instance(
         key_name=key,
         instance_profile=profile,
         left_out=left_out,
+        settings=settings,
         tags=_common(restored_tags(member, first, source) for member in source.members),
         volume_tags={
             one.device_name: restored_tags(one.snapshot, first) for one in image.volumes

@@ -229,6 +229,7 @@ def test_a_set_says_what_a_restore_will_need() -> None:
         "subnet_id": "subnet-1",
         "security_group_ids": ["sg-1", "sg-2"],
         "key_name": "ops",
+        "options": {},
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from snapback.core.model import Instance, Place, Snapshot, Volume, original
 from snapback.core.model.backup_sets import BackupSet, sets_of
+from snapback.core.model.launch_options import UNREADABLE
 from snapback.core.model.original import Disk, Original
 from snapback.core.model.reasons import Reason
 from snapback.core.model.record import describe_set, parse, set_tags
@@ -100,6 +101,7 @@ def test_what_is_written_of_an_original_is_read_again() -> None:
         sriov_net_support="simple",
         delete_on_termination=(SDA,),
         disks={SDA: Disk("gp3", 3000, 125), SDF: Disk("io2", 5000)},
+        options={},
     )
 
 
@@ -306,11 +308,14 @@ def test_a_text_that_cannot_be_shown_on_a_line_is_not_known(text: str) -> None:
         instance_profile=text,
         sriov_net_support=text,
         platform=text,
+        tpm_support=text,
+        unrestorable={text: text},
         ends_with_it=(text,),
     )
     volumes = [replace(volume, volume_type=text) for volume in VOLUMES]
     told = original.read(original.write(odd, {**DEVICES, text: vol("a")}, volumes))
-    assert told == Original(told=True, ena_support=True)
+    lost = {UNREADABLE: "damaged"}
+    assert told == Original(told=True, ena_support=True, options={}, unrestorable=lost)
 
 
 def test_a_type_that_is_not_recorded_has_to_be_given() -> None:
