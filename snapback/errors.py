@@ -256,6 +256,10 @@ class NotMoved(HostError):
     no_room = False
 
 
+class Stalled(HostError):
+    """Nothing has moved on a host's disks for so long that what was at work there is given up."""
+
+
 class LogFailed(SnapbackError):
     """The deletion log can't be written: says what became of the snapshot, and why it can't."""
 

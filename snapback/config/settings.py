@@ -66,6 +66,11 @@ class Settings(Strict):
     minutes_for_detach: Minutes = Field(
         15, description="how long to wait for a temporary volume to detach"
     )
+    stall_minutes: Minutes = Field(
+        10,
+        description="a transfer or a verification has failed when it and its disks have not moved "
+        "for so long",
+    )
     exclude_tag: TagKey = Field(
         "snapback:exclude", description="a volume with this tag is left out, whatever its value"
     )

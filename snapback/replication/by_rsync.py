@@ -9,8 +9,9 @@ not earlier.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from snapback.core.disks.devices import DATA_DEVICES
@@ -22,13 +23,16 @@ from snapback.ec2 import instances
 from snapback.ec2.convert import whereabouts
 from snapback.ec2.snapshots import snapshot_surely
 from snapback.ec2.temporary import VolumeWish
-from snapback.errors import HostError, Interrupted, SnapbackError, UsageError
+from snapback.errors import HostError, Interrupted, SnapbackError, Stalled, UsageError
 from snapback.replication.claims import held, refuse_if_there
 from snapback.replication.engine import Options, kms_key_of, tags_of
 from snapback.replication.pair import Pair, Pairs, open_pair
 from snapback.run import Run
+from snapback.ssh.host import Host
 from snapback.ssh.moving import End, Terms, move_volume
+from snapback.ssh.rsync import Tell
 from snapback.workers.sweep import left_behind
+from snapback.workers.watch import Pulse, watched
 
 log = logging.getLogger(__name__)
 
@@ -90,26 +94,32 @@ class RsyncEngine:
 
     def replicate(self, run: Run, step: Step) -> Snapshot:
         """Move the data of a step and answer its replica, whose snapshot has begun."""
-        with held(run, step, self.outcomes, self._options.force):
+        pulse = Pulse(run)
+        with held(run, step, self.outcomes, pulse, self._options.force):
             pair = self._pairs.get()
             try:
-                return self._replicate(run, pair, step)
+                return self._replicate(run, pair, step, pulse)
+            except Stalled:
+                self._pairs.give_up(pair)
+                raise
             except HostError:
                 self._pairs.look_after(pair)
                 raise
 
-    def _replicate(self, run: Run, pair: Pair, step: Step) -> Snapshot:
+    def _replicate(self, run: Run, pair: Pair, step: Step, pulse: Pulse) -> Snapshot:
         into = pair.destination
         with (
             pair.source.volume(source_wish(step)) as (_, source_disk),
             into.volume(destination_wish(run, step)) as (volume, destination_disk),
         ):
             _refuse_less_encrypted(step, volume)
-            with telling(run, step.source.snapshot_id) as tell:
+            ends = [(pair.source.host, source_disk), (into.host, destination_disk)]
+            pulses = [pulse, pair.source.pulse, into.pulse]
+            with moving(run, step.source.snapshot_id, ends, pulses) as (tell, src, dst):
                 moved = move_volume(
-                    End(pair.source.host, source_disk, pair.source.is_temporary),
-                    End(into.host, destination_disk, into.is_temporary),
-                    pair.road,
+                    End(src, source_disk, pair.source.is_temporary),
+                    End(dst, destination_disk, into.is_temporary),
+                    replace(pair.road, source=src, destination=dst),
                     terms_of(run, self._options),
                     tell,
                 )
@@ -141,22 +151,31 @@ def terms_of(run: Run, options: Options) -> Terms:
 
 
 @contextmanager
-def telling(run: Run, what: str) -> Iterator[Callable[[Progress], None]]:
-    """Answer what tells the person how far a transfer is, as long as it lasts.
+def moving(
+    run: Run, what: str, ends: Sequence[tuple[Host, str]], pulses: Sequence[Pulse] = ()
+) -> Iterator[tuple[Tell, Host, Host]]:
+    """Watch a transfer, and tell the person how far it is, as long as it lasts.
 
-    That raises :class:`~snapback.errors.Interrupted`, and so ends the transfer, once the run is
-    asked to stop.
+    :param ends: the source and the destination: each host, and its block device.
+    :param pulses: of what is renewed while it moves.
+    :returns: what tells it, and the two hosts; on these a command is ended when nothing moves any
+        more, or the run is asked to stop.
     """
+    with watched(run, "the data were moved", ends, pulses) as watch:
+        done = 0
 
-    def tell(state: Progress) -> None:
-        if run.stop.is_set():
-            raise Interrupted("stopped while the data were moved; nothing was made of them")
-        run.progress.moving(what, state)
+        def tell(state: Progress) -> None:
+            nonlocal done
+            if state.bytes_done != done:
+                watch.beat()
+            done = state.bytes_done
+            run.progress.moving(what, state)
 
-    try:
-        yield tell
-    finally:
-        run.progress.moved(what)
+        src, dst = watch.hosts
+        try:
+            yield tell, src, dst
+        finally:
+            run.progress.moved(what)
 
 
 def source_wish(step: Step) -> VolumeWish:

@@ -19,6 +19,7 @@ from snapback.run import Run
 from snapback.words import Word
 from snapback.workers import claims
 from snapback.workers.claims import Claim, Wish
+from snapback.workers.watch import Pulse
 
 SHORTEST_LIFE_S = 60.0
 
@@ -39,10 +40,13 @@ def wish_of(run: Run, step: Step) -> Wish:
 
 
 @contextmanager
-def held(run: Run, step: Step, left: list[Outcome], force: bool = False) -> Iterator[Claim]:
+def held(
+    run: Run, step: Step, left: list[Outcome], pulse: Pulse, force: bool = False
+) -> Iterator[Claim]:
     """Hold the claim of a step's replica as long as the context lasts.
 
     :param left: a claim that can't be given back is added here; it ends by itself.
+    :param pulse: of the transfer; while that has stopped, the claim isn't renewed.
     :param force: claim it although there is a replica.
     :raises Collision: somebody else holds it, or there is a replica by now.
     """
@@ -58,7 +62,7 @@ def held(run: Run, step: Step, left: list[Outcome], force: bool = False) -> Iter
             )
         )
 
-    with claims.held(run, wish_of(run, step), tell_left) as claim:
+    with claims.held(run, wish_of(run, step), tell_left, pulse) as claim:
         refuse_if_there(run, step, force)
         yield claim
 

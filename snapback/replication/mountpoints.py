@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snapback.core.disks.layouts import FileSystem, Layout
@@ -21,7 +21,7 @@ from snapback.ec2.convert import whereabouts
 from snapback.ec2.temporary import VolumeWish
 from snapback.ec2.volumes import volume_by_id
 from snapback.errors import HostError, UsageError
-from snapback.replication.by_rsync import telling
+from snapback.replication.by_rsync import moving
 from snapback.replication.pair import addresses, port_of
 from snapback.run import Run, current, fanout
 from snapback.ssh.disks import label_of
@@ -30,6 +30,7 @@ from snapback.ssh.layout import layouts_of
 from snapback.ssh.moving import End, Moved, Terms, move_tree, move_volume
 from snapback.ssh.road import open_road
 from snapback.workers import helper
+from snapback.workers.watch import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +129,17 @@ def _instance(run: Run, said: Any) -> Instance:
 
 
 def move_or_look(
-    run: Run, source: Side, destination: Side, encr: bool, dry_run: bool = False
+    run: Run,
+    source: Side,
+    destination: Side,
+    encr: bool,
+    dry_run: bool = False,
+    pulses: Sequence[Pulse] = (),
 ) -> Moved | None:
     """Make the destination like the source; see :func:`rsync_mountpoints`.
 
     :param dry_run: only see that all is as told, and answer ``None``.
+    :param pulses: of what is renewed while it moves. What others do on the same disks counts, too.
     """
     if source.volume.volume_id == destination.volume.volume_id:
         raise UsageError(f"source and destination are both {source.volume.volume_id}: name two")
@@ -149,9 +156,15 @@ def move_or_look(
         to, _ = addresses(run, source.instance, destination.instance)
         port = port_of(run, destination.instance)
         with (
-            open_road(src, dst, to, port=port) as road,
-            telling(run, source.volume.volume_id) as tell,
+            open_road(src, dst, to, port=port) as way,
+            moving(
+                run,
+                source.volume.volume_id,
+                [(src, path_of(here)), (dst, path_of(there))],
+                pulses,
+            ) as (tell, src, dst),
         ):
+            road = replace(way, source=src, destination=dst)
             if not encr:
                 moved = move_tree(
                     src, source.mount_point, dst, destination.mount_point, road, terms(run), tell
@@ -212,7 +225,12 @@ def unused(side: Side, layout: Layout) -> str:
         raise UsageError(
             f"{side} is in use there ({', '.join(in_use) or 'swap'}): unmount and close it first"
         )
-    assert layout.block_device is not None  # it was found
+    return path_of(layout)
+
+
+def path_of(layout: Layout) -> str:
+    """Return the block device of a volume, as :func:`look` has found it."""
+    assert layout.block_device is not None
     return layout.block_device.path
 
 

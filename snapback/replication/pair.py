@@ -158,10 +158,14 @@ class Pairs:
     def look_after(self, pair: Pair) -> None:
         """See whether a pair is still there, and have the next one replaced if it isn't."""
         if not pair.is_alive():
-            with self._lock:
-                if self._pair is pair:
-                    log.warning("the temporary instances are lost: %s", pair.source.instance)
-                    self._pair = None
+            self.give_up(pair)
+
+    def give_up(self, pair: Pair) -> None:
+        """Have the next transfer begin on another pair."""
+        with self._lock:
+            if self._pair is pair:
+                log.warning("the temporary instances are lost: %s", pair.source.instance)
+                self._pair = None
 
     def close(self) -> list[tuple[Lent, str]]:
         """Take all down, and answer what is left, each thing with the reason."""

@@ -18,13 +18,21 @@ from snapback.ec2.volumes import volume_by_id
 from snapback.errors import LogFailed, SnapshotFailed, SnapshotTimeout, UsageError
 from snapback.replication.claims import held
 from snapback.replication.engine import tags_of
-from snapback.replication.mountpoints import Side, find_side, look, mounted, move_or_look
+from snapback.replication.mountpoints import (
+    Side,
+    find_side,
+    look,
+    mounted,
+    move_or_look,
+    path_of,
+)
 from snapback.run import Run, current
 from snapback.run.waiting import looks
 from snapback.snapshots.deletion_log import DeletionLog, delete, open_log
 from snapback.snapshots.protection import protection_of
 from snapback.ssh.hold import held as held_there
 from snapback.ssh.host import Host
+from snapback.workers.watch import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +82,9 @@ def update_snap(
         with run.host(destination.instance) as host:
             _look(host, destination)
     left: list[Outcome] = []
-    with held(run, step, left):
-        moved = move_or_look(run, source, destination, encr)
+    pulse = Pulse(run)
+    with held(run, step, left, pulse):
+        moved = move_or_look(run, source, destination, encr, pulses=[pulse])
         if moved and moved.lost:
             log.warning("%s: %s", destination, moved.lost)
         with _at_rest(run, destination, encr):
@@ -179,9 +188,8 @@ def _at_rest(run: Run, side: Side, encr: bool) -> Iterator[None]:
     """
     with run.host(side.instance) as host:
         if encr:
-            disk = look(host, side).block_device
-            assert disk is not None  # look has found it
-            host.sudo(["blockdev", "--flushbufs", disk.path], timeout_s=UNMOUNT_S)
+            disk = path_of(look(host, side))
+            host.sudo(["blockdev", "--flushbufs", disk], timeout_s=UNMOUNT_S)
             yield
             return
         system, point = _look(host, side), side.mount_point

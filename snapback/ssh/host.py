@@ -52,12 +52,19 @@ class Host:
     :ivar region: where it is.
     """
 
-    def __init__(self, whom: Whom, way: Way, start_timeout_s: float) -> None:
+    def __init__(
+        self,
+        whom: Whom,
+        way: Way,
+        start_timeout_s: float,
+        heed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = whom.name
         self.region = whom.region
         self._whom = whom
         self._way = way
         self._start_timeout_s = start_timeout_s
+        self._heed = heed
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +76,18 @@ class Host:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def heeding(self, heed: Callable[[], None]) -> Host:
+        """Return the same host, on the same connection, for what is to end before its time.
+
+        :param heed: called every second or so while a command runs; what it raises ends the wait.
+        """
+        return Host(self._whom, self._way, self._start_timeout_s, heed)
+
+    @property
+    def unheeding(self) -> Host:
+        """The same host, for a command that may take all its time."""
+        return Host(self._whom, self._way, self._start_timeout_s)
 
     @property
     def host_key(self) -> HostKey:
@@ -135,7 +154,7 @@ class Host:
         with bounded(transport, self._start_timeout_s, self._whom, f"to the start of {argv[0]}"):
             channel = self._open_session(transport)
             channel.exec_command(line)
-        return Process(self._whom, channel, token, argv, as_root)
+        return Process(self._whom, channel, token, argv, as_root, self._heed)
 
     def _open_session(self, transport: paramiko.Transport) -> paramiko.Channel:
         """Open a session.

@@ -106,13 +106,24 @@ class Process:
     Its methods raise :class:`~snapback.errors.HostError` where it turns out that the program was
     never begun: sudo asks for a password, or the login shell ends by itself; and where it prints
     more than :data:`MOST_UNREAD` bytes that nobody has read yet.
+
+    :param heed: called between the steps of a wait; what it raises ends the wait.
     """
 
-    def __init__(self, whom: Whom, channel: Any, token: str, argv: Sequence[str], as_root: bool):
+    def __init__(
+        self,
+        whom: Whom,
+        channel: Any,
+        token: str,
+        argv: Sequence[str],
+        as_root: bool,
+        heed: Callable[[], None],
+    ):
         self.argv = tuple(argv)
         self._whom = whom
         self._channel = channel
         self._as_root = as_root
+        self._heed = heed
         self._told = threading.Condition()
         self._is_flood = False
         mark = shell.mark(token)
@@ -170,6 +181,7 @@ class Process:
         :raises HostTimeout: no line came in time.
         """
         deadline = time.monotonic() + timeout_s
+        self._heeded(self._has_told, deadline)
         with self._told:
             while not (self._out.begun and b"\n" in self._out.data):
                 self._demand_no_flood()
@@ -193,7 +205,7 @@ class Process:
         :raises HostTimeout: it is still running when the time is over.
         """
         deadline = time.monotonic() + timeout_s
-        if not self._channel.status_event.wait(timeout_s):
+        if not self._heeded(self._channel.status_event.wait, deadline):
             raise self._whom.timeout(
                 f"{self.argv[0]} is still running after {timeout_s:g} s",
                 "it was left running there: see what holds it up",
@@ -237,12 +249,31 @@ class Process:
                 "see what it prints there by hand",
             )
 
-    def _settle(self, deadline: float) -> bool:
-        """Wait for the end of its output; answer whether it came."""
+    def _heeded(self, wait: Callable[[float], bool], deadline: float) -> bool:
+        """Wait in short steps, and call what may end the wait between them.
+
+        :param wait: waits for so many seconds at most, and answers whether it has come.
+        """
+        while not wait(max(0.0, min(_STEP_S, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                return False
+            self._heed()
+        return True
+
+    def _has_told(self, seconds: float) -> bool:
+        """Wait for a line or the end of its output; answer whether one came."""
         with self._told:
             return self._told.wait_for(
-                lambda: self._out.ended and self._err.ended, max(0, deadline - time.monotonic())
+                lambda: self._out.ended or (self._out.begun and b"\n" in self._out.data), seconds
             )
+
+    def _has_settled(self, seconds: float) -> bool:
+        """Wait for the end of its output; answer whether it came."""
+        with self._told:
+            return self._told.wait_for(lambda: self._out.ended and self._err.ended, seconds)
+
+    def _settle(self, deadline: float) -> bool:
+        return self._heeded(self._has_settled, deadline)
 
     def _lost(self) -> bool:
         """Answer whether the connection is gone; it may just be going."""

@@ -31,6 +31,7 @@ from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import new_key
 from snapback.ssh.layout import layouts_of
 from snapback.workers.sweep import lender_at
+from snapback.workers.watch import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Helper:
 
     :ivar host: open, with passwordless sudo.
     :ivar lender: lends more at its place.
+    :ivar pulse: of what is at work on it; while that has stopped, it isn't renewed.
     :ivar zone: where its volumes have to be.
     :ivar group_id: its temporary security group, or ``""``.
     :ivar is_temporary: whether it ends with its lease.
@@ -54,6 +56,7 @@ class Helper:
     instance: Instance
     host: Host
     lender: Lender
+    pulse: Pulse
     zone: str
     group_id: str = ""
     is_temporary: bool = False
@@ -141,7 +144,9 @@ def helper(run: Run, place: Place, purpose: str, zone: str = "") -> Iterator[Hel
         host = stack.enter_context(log_in(booting=True))
         run.doors[instance.instance_id] = log_in
         stack.callback(run.doors.pop, instance.instance_id)
-        made = Helper(run, instance, host, lender, instance.zone, group_id, is_temporary=True)
+        made = Helper(
+            *(run, instance, host, lender, Pulse(run), instance.zone, group_id), is_temporary=True
+        )
         _set_switch(made)
         stack.enter_context(_renewed(made))
         yield made
@@ -163,7 +168,7 @@ def borrowed(run: Run, instance: Instance) -> Iterator[Helper]:
         lender_at(run, instance.place) as lender,
         run.host(instance) as host,
     ):
-        made = Helper(run, instance, host, lender, instance.zone)
+        made = Helper(run, instance, host, lender, Pulse(run), instance.zone)
         with _renewed(made):
             yield made
 
@@ -230,6 +235,8 @@ def _keep(helper: Helper, over: threading.Event) -> None:
     wait_s = often_s
     while not over.wait(wait_s):
         wait_s = often_s
+        if helper.pulse.is_gone:
+            continue
         try:
             renew(helper)
         except SnapbackError as error:

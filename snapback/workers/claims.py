@@ -25,6 +25,7 @@ from snapback.ec2.removal import lent_things
 from snapback.ec2.tags import create_tags
 from snapback.errors import Collision, SnapbackError
 from snapback.run import Run
+from snapback.workers.watch import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,12 @@ class Claim:
 
 
 @contextmanager
-def held(run: Run, wish: Wish, tell_left: Callable[[str], None]) -> Iterator[Claim]:
+def held(
+    run: Run, wish: Wish, tell_left: Callable[[str], None], pulse: Pulse | None = None
+) -> Iterator[Claim]:
     """Hold a claim, and renew it, as long as the context lasts.
 
+    :param pulse: of what is done; while that has stopped, the claim isn't renewed.
     :param tell_left: gets the words on a claim that can't be given back; it ends by itself.
     :raises Collision: somebody else holds it.
 
@@ -74,7 +78,7 @@ def held(run: Run, wish: Wish, tell_left: Callable[[str], None]) -> Iterator[Cla
     """
     claim = _win(run, wish)
     over = threading.Event()
-    renewer = threading.Thread(target=_keep_alive, args=(run, claim, over), daemon=True)
+    renewer = threading.Thread(target=_keep_alive, args=(run, claim, over, pulse), daemon=True)
     renewer.start()
     try:
         yield claim
@@ -114,9 +118,11 @@ def renew(run: Run, claim: Claim) -> None:
     create_tags(run.conn(place), [claim.key_pair_id], expiry(run.now(place) + claim.wish.life))
 
 
-def _keep_alive(run: Run, claim: Claim, over: threading.Event) -> None:
+def _keep_alive(run: Run, claim: Claim, over: threading.Event, pulse: Pulse | None) -> None:
     """Renew a claim, some times in its life, until it is over; one failure is not the end."""
     while not over.wait(claim.wish.life.total_seconds() / RENEWALS):
+        if pulse and pulse.is_gone:
+            continue
         try:
             renew(run, claim)
         except SnapbackError as error:

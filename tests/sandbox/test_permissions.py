@@ -17,6 +17,7 @@ from snapback.errors import BeingReplicated
 from snapback.replication.claims import held, renew
 from snapback.run import use
 from snapback.workers.sweep import lender_at
+from snapback.workers.watch import Pulse
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import (
     SEEN_ELSEWHERE,
@@ -94,10 +95,10 @@ def test_the_policy_of_what_lends_temporary_instances(run, world, sandbox):
 def test_the_policy_of_claims(run, begin, sandbox):
     with (
         bound_by(sandbox, "rsync_snapshot", "rsync_engine"),
-        held(run, step(), []) as claim,
+        held(run, step(), [], Pulse(run)) as claim,
     ):
         renew(run, claim)
-        with pytest.raises(BeingReplicated), held(begin(), step(), []):
+        with pytest.raises(BeingReplicated), held(begin(), step(), [], Pulse(run)):
             pass
     of_the_task = actions_of("rsync_snapshot")
     seen = called(sandbox)

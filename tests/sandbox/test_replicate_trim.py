@@ -9,6 +9,7 @@ from snapback.core.model import Place
 from snapback.core.replication.replication_plan import Step
 from snapback.replication.claims import held
 from snapback.run import use
+from snapback.workers.watch import Pulse
 from tests.sandbox.conftest import instance
 from tests.sandbox.replicas import EAST, WEST, sets
 from tests.unit.builders import words
@@ -44,7 +45,7 @@ def test_the_base_of_a_claimed_transfer_is_kept(sandbox, load, world, configure,
         found = get_relevant_snapshots(get_region_conn(EAST))
         found.sort(key=lambda snapshot: snapshot.record.taken_at)
         step = Step(source=found[-1], destination=Place(WEST), base=found[200])
-        with held(run, step, []):
+        with held(run, step, [], Pulse(run)):
             trim_snapshots(EAST)
             assert found[200].snapshot_id in world.snapshot_ids()
         trim_snapshots(EAST)

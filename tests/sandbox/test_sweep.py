@@ -16,6 +16,7 @@ from snapback.ec2.removal import take_back
 from snapback.errors import ItemsFailed, SnapbackError
 from snapback.replication.claims import held, wish_of
 from snapback.workers.sweep import lender_at
+from snapback.workers.watch import Pulse
 from tests.sandbox.conftest import instance
 from tests.sandbox.permissions import bound_by
 from tests.sandbox.test_claims import claims, step
@@ -230,7 +231,7 @@ def test_a_slow_sweep_leaves_the_claim_of_whoever_took_it_over(run, sandbox, wor
     slow = threading.Thread(target=lambda: ended.append(fab("sweep")))
     slow.start()
     wait_until(sandbox.calls_hanging, "DeleteKeyPair")
-    with held(run, step(), []) as mine:
+    with held(run, step(), [], Pulse(run)) as mine:
         sandbox.clear_faults()
         slow.join()
         assert [claim["KeyPairId"] for claim in claims(world)] == [mine.key_pair_id]

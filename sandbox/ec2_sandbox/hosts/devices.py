@@ -29,6 +29,8 @@ _QUEUE = {
 _XEN = re.compile(
     r"(t1|t2|m1|m2|m3|m4|c1|c3|c4|r3|r4|i2|i3|d2|g2|g3|p2|p3|x1|x1e|h1|hs1|cc2|cr1)\."
 )
+#: where the kernel has loop devices and their partitions
+_KERNEL = "/sys/devices/virtual/block"
 #: the names of udev's data that lsblk shows, by what blkid calls them
 _UDEV = {
     "TYPE": "ID_FS_TYPE", "UUID": "ID_FS_UUID", "LABEL": "ID_FS_LABEL", "USAGE": "ID_FS_USAGE",
@@ -130,12 +132,13 @@ def publish(root: Path, disk: Disk) -> None:
         **{f"queue/{name}": value for name, value in _QUEUE.items()},
         **({"device/serial": disk.serial, "device/model": MODEL} if disk.is_nvme else {}),
     }
-    _show(root, block, disk.loop.device, size, values)
+    loop = f"loop{disk.loop.number}"
+    _show(root, block, disk.loop.device, size, values, loop)
     _udev(root, disk.serial, disk.name, disk.loop.device, disk.loop.path, "")
     for number, part in sorted(partitions.items()):
         name, device = disk.part_name(number), disk.part_device(number)
         values = {"partition": number, "start": part.start // SECTOR}
-        _show(root, block / name, device, part.size, values)
+        _show(root, block / name, device, part.size, values, f"{loop}/{loop}p{number}")
         path = f"{disk.loop.path}p{number}"
         _udev(root, disk.serial, name, device, path, f"-part{number}")
 
@@ -148,7 +151,7 @@ def publish_loops(root: Path, numbers: Iterable[int]) -> None:
         linux.make_block_node(node, (MAJOR, number))
         os.chown(node, 0, DISK_GROUP)
         for link in (f"block/{name}", f"class/block/{name}", f"dev/block/{MAJOR}:{number}"):
-            _link(root / "sys" / link, f"/sys/devices/virtual/block/{name}")
+            _link(root / "sys" / link, f"{_KERNEL}/{name}")
 
 
 def publish_content(root: Path, number: int) -> None:
@@ -185,9 +188,17 @@ def _forget_one(root: Path, entry: Path) -> None:
 
 
 def _show(
-    root: Path, entry: Path, device: tuple[int, int], size: int, values: Mapping[str, object]
+    root: Path,
+    entry: Path,
+    device: tuple[int, int],
+    size: int,
+    values: Mapping[str, object],
+    kernels: str,
 ) -> None:
-    """Makes the node of a disk or partition, and its folder in /sys."""
+    """Makes the node of a disk or partition, and its folder in /sys.
+
+    :param kernels: its folder in the kernel's own /sys/devices/virtual/block
+    """
     number = f"{device[0]}:{device[1]}"
     node = root / "dev" / entry.name
     if not node.exists() or node.stat().st_rdev != os.makedev(*device):
@@ -203,6 +214,7 @@ def _show(
         (entry / name).write_text(f"{value}\n")
     for folder in ("holders", "slaves"):
         (entry / folder).mkdir(exist_ok=True)
+    _link(entry / "stat", f"{_KERNEL}/{kernels}/stat")
     below = f"../../{entry.relative_to(root / 'sys')}"
     _link(root / "sys/dev/block" / number, below)
     _link(root / "sys/class/block" / entry.name, below)
