@@ -66,7 +66,7 @@ def create_snapshot(
 
     Source: CreateSnapshot, DescribeVolumes, DescribeInstances.
     """
-    run = current().only(account)
+    run = late.apart(current().only(account))
     place, volume_id = whereabouts(vol, "volume", run.place_of)
     volume = volume_by_id(run.conn(place), place, volume_id)
     owners = instances_with(run.conn(place), volume)

@@ -47,7 +47,7 @@ def refuse_if_gone(now: Instance | None, error: SnapbackError | None = None) -> 
     :raises InstanceGone: it was.
     """
     if now and is_gone(now):
-        why = f"terminated since it was listed: it is {now.state}"
+        why = f"terminated after it was listed: EC2 says {now.state}"
         raise InstanceGone(why) from error
 
 

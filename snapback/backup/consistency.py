@@ -125,7 +125,7 @@ def take(run: Run, order: Order, instance: Instance | None, *, consistent: bool)
     except HostError as error:
         now = as_it_is(run, instance)
         refuse_if_gone(now, error)
-        lost = run.lost_calls.are_for(order.place, order.set_id)
+        lost = run.lost_calls.are_for(order.set_id)
         if now and now.state == "stopped" and not lost:
             return _take_at_rest(run, order, now)
         if run.settings.freeze.require_consistent:
@@ -251,7 +251,7 @@ def _wait_for_room(run: Run, order: Order) -> list[Snapshot]:
     found = snapshots_of(run.conn(place), place, [v.volume_id for v in order.volumes])
     good = [one for one in found if one.state != "error"]
     if late := of_one_call(one for one in good if one.set_id == order.set_id):
-        run.lost_calls.seen(place, order.set_id)
+        run.lost_calls.seen(order.set_id)
         return late
     if run.once and (mine := [one for one in good if one.tags.get(RUN) == run.run_id]):
         return mine
@@ -293,13 +293,13 @@ def _shoot(run: Run, host: Host, plan: FreezePlan, terms: Terms, order: Order) -
             shot.refusal = error
     shot.hold = hold
     if isinstance(shot.refusal, LostAnswer):
-        run.lost_calls.add(place, order.set_id)
-    if shot.refusal and run.lost_calls.are_for(place, order.set_id):
+        run.lost_calls.add(order.set_id)
+    if shot.refusal and run.lost_calls.are_for(order.set_id):
         marks = {SET: order.set_id}
         found = look_for(run.conn(place), place, marks, len(order.volumes), run.patience)
         shot.taken = of_one_call(found)
         if shot.taken:
-            run.lost_calls.seen(place, order.set_id)
+            run.lost_calls.seen(order.set_id)
     return shot
 
 

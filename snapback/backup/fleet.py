@@ -75,6 +75,7 @@ def take(run: Run, place: Place, instances: list[Instance], consistent: bool) ->
 
     :param instances: taken out of the list by and by, so that those done are held no longer.
     """
+    run = late.apart(run)
     return late.told(run, place, _take(run, place, instances, consistent, _outcome_of))
 
 
@@ -85,6 +86,7 @@ def take_and_wait(
 
     Of what was taken no more is held meanwhile than the waiting needs.
     """
+    run = late.apart(run)
     results = _take(run, place, instances, consistent, partial(_small, run))
     outcomes = [_outcome_of(result) for result in _seen_through(run, place, results, slim)]
     return late.told(run, place, outcomes)
@@ -97,6 +99,7 @@ def take_and_hold(
 
     :param synchronously: wait until they are completed.
     """
+    run = late.apart(run)
     results = _take(run, place, instances, consistent, fanout.whole)
     if synchronously:
         results = _seen_through(run, place, results, fanout.whole)

@@ -1,12 +1,13 @@
 """Sets that came late: made by calls whose answers were lost, beside those that the run tells of.
 
-The calls of a run that may take effect still are in :attr:`~snapback.run.Run.lost_calls`. Where
-there is none, nothing is looked for, and nothing waited for. Nothing is deleted here: which of two
+The calls that may take effect still are in :attr:`~snapback.run.Run.lost_calls`. Where there is
+none, nothing is looked for, and nothing waited for. Nothing is deleted here: which of two
 sets is the better one is for retention to decide, by the same rules as ever.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import replace
 from snapback.core.model import Place, Snapshot
 from snapback.core.model import tags as our_tags
 from snapback.core.model.outcome import Outcome
+from snapback.ec2.lost_calls import LostCalls
 from snapback.ec2.snapshots import own_snapshots
 from snapback.errors import Interrupted, SnapbackError
 from snapback.run import Run
@@ -26,6 +28,13 @@ LATE_S = 60.0
 """How long after its answer was lost a call may take effect and be seen: as long again as a client
 waits for an answer."""
 _MOST_SETS = 200
+
+
+def apart(run: Run) -> Run:
+    """Return a run with a record of lost calls of its own, for one task at one place."""
+    found = copy.copy(run)
+    found.lost_calls = LostCalls(run.clock)
+    return found
 
 
 def told(run: Run, place: Place, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -85,7 +94,7 @@ def find(run: Run, place: Place, known: Iterable[str]) -> Mapping[str, Sequence[
 
     Source: DescribeSnapshots.
     """
-    lost = run.lost_calls.take(place)
+    lost = run.lost_calls.all()
     if lost:
         _wait(run, place, max(one.at for one in lost.values()) + LATE_S - run.clock())
     found: list[Snapshot] = []

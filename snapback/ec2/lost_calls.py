@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapback.core.model import Place
-
 
 @dataclass(frozen=True)
 class Lost:
@@ -27,7 +25,7 @@ class Lost:
 
 
 class LostCalls:
-    """The calls of a run whose answers were lost, by place and set id; for any thread.
+    """The calls of one task at one place whose answers were lost, by set id; for any thread.
 
     :param clock: seconds that only grow.
     """
@@ -35,28 +33,27 @@ class LostCalls:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._of: dict[Place, dict[str, Lost]] = {}
+        self._of: dict[str, Lost] = {}
 
-    def add(self, place: Place, set_id: str) -> None:
+    def add(self, set_id: str) -> None:
         """Record that the answer of a call for a set was lost."""
         with self._lock:
-            of = self._of.setdefault(place, {})
-            of[set_id] = Lost(of[set_id].count + 1 if set_id in of else 1, self._clock())
+            before = self._of.get(set_id)
+            self._of[set_id] = Lost(before.count + 1 if before else 1, self._clock())
 
-    def seen(self, place: Place, set_id: str) -> None:
+    def seen(self, set_id: str) -> None:
         """Record that one of the calls for a set has taken effect."""
         with self._lock:
-            of = self._of.get(place, {})
-            lost = of.pop(set_id, None)
+            lost = self._of.pop(set_id, None)
             if lost and lost.count > 1:
-                of[set_id] = Lost(lost.count - 1, lost.at)
+                self._of[set_id] = Lost(lost.count - 1, lost.at)
 
-    def are_for(self, place: Place, set_id: str) -> bool:
+    def are_for(self, set_id: str) -> bool:
         """Return whether a call for a set may take effect still."""
         with self._lock:
-            return set_id in self._of.get(place, {})
+            return set_id in self._of
 
-    def take(self, place: Place) -> dict[str, Lost]:
-        """Return the calls of a place, by set id, and forget them."""
+    def all(self) -> dict[str, Lost]:
+        """Return the calls that may take effect still, by set id."""
         with self._lock:
-            return self._of.pop(place, {})
+            return dict(self._of)

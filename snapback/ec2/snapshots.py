@@ -189,7 +189,7 @@ def create_surely(
     lost_calls = patience.lost_calls
     sought = also or {f"tag:{SET}": [set_id]}
     seen = partial(_seen, conn, place, sought, expected, patience)
-    if lost_calls.are_for(place, set_id) and (found := seen()):
+    if lost_calls.are_for(set_id) and (found := seen()):
         return found
     for creation in range(1, MOST_CREATIONS + 1):
         try:
@@ -197,10 +197,10 @@ def create_surely(
         except ApiError as error:
             too_soon = error.code == TOO_SOON
             if isinstance(error, LostAnswer):
-                lost_calls.add(place, set_id)
+                lost_calls.add(set_id)
             elif not too_soon:
                 raise
-            look = also is not None or lost_calls.are_for(place, set_id)
+            look = also is not None or lost_calls.are_for(set_id)
             if look and (found := seen()):
                 return found
             if creation == MOST_CREATIONS:
@@ -216,7 +216,7 @@ def _seen(
     """Return what one of the lost calls for a set has made, and record that it has."""
     found = of_one_call(_look_for(conn, place, sought, expected, patience))
     if found:
-        patience.lost_calls.seen(place, found[0].set_id)
+        patience.lost_calls.seen(found[0].set_id)
     return found
 
 

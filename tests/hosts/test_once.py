@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from snapback.backup import back_up_place
 from snapback.backup.capture import take_set
-from snapback.backup.fleet import earmark
+from snapback.backup.changes import earmark
+
 from snapback.core.backup.set_plan import plan_set, renewed
 from snapback.core.model import Place
 from snapback.ec2.instances import instances_by_tag
