@@ -22,7 +22,7 @@ from snapback.core.model import Place, Snapshot
 from snapback.core.model import tags as our_tags
 from snapback.ec2.instances import is_gone
 from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
-from snapback.ec2.tags import create_tags, delete_tags
+from snapback.ec2.tags import create_tags
 from snapback.errors import (
     ApiError,
     HostError,
@@ -223,10 +223,9 @@ def _finish_tags(
             create_tags(conn, ids, tags)
     if dict(member.devices) != plan.devices:
         pieces = our_tags.write_long(our_tags.DEVICES, dict(member.devices))
-        create_tags(conn, of_volume.values(), pieces)
-        before = our_tags.write_long(our_tags.DEVICES, plan.devices)
-        if left := before.keys() - pieces.keys():
-            delete_tags(conn, of_volume.values(), sorted(left))
+        # What is left of a longer map is emptied: a backup has no right to delete tags.
+        emptied = dict.fromkeys(our_tags.write_long(our_tags.DEVICES, plan.devices), "")
+        create_tags(conn, of_volume.values(), emptied | pieces)
 
 
 def see_through(

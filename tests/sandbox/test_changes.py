@@ -103,7 +103,7 @@ def test_a_set_of_all_that_was_attached_at_the_call_is_whole(sandbox, load, fab,
     item = ended.item(web_id)
     assert (ended.code, item["outcome"], len(item["snapshots"])) == (0, "done", 5)
     assert all(f"{one} was detached meanwhile" in item["explanation"] for one in gone)
-    assert set(devices_of(world)) == {"snapback:devices"}  # no piece of the longer one is left
+    assert devices_of(world).pop("snapback:devices.2") == ""  # nothing of the longer one is left
     assert restorable(fab, web_id) == {"/dev/sda1", "/dev/sdf", "/dev/sdl", "/dev/sdm", "/dev/sdn"}
 
 

@@ -818,9 +818,7 @@ def test_what_a_transfer_in_flight_needs_is_kept() -> None:
 
 def test_two_sets_with_one_id_count_as_one_backup() -> None:
     """As where a call whose answer was lost took effect late, beside the one that was repeated."""
-    last = [
-        snapshot("2026-11-25T03:00", volume=v, name=f"last-{v}", set_id="set-2") for v in "ab"
-    ]
+    last = [snapshot("2026-11-25T03:00", volume=v, name=f"last-{v}", set_id="set-2") for v in "ab"]
 
     def night(*, told: Consistency) -> list[Snapshot]:
         return [
