@@ -24,6 +24,7 @@
     ├── LogFailed                  1  the deletion log can't be written
     │   ├── NotWrittenDown         1  a snapshot was deleted, and the log doesn't say so
     │   └── NotBegun               1  a snapshot wasn't deleted, since the log failed before
+    ├── InstanceGone               0  an instance was terminated since it was listed
     ├── LeftFrozen                 4  a file system may be left frozen
     ├── Collision                  0  somebody has done it, or is at it
     │   ├── AlreadyReplicated      0  there is a replica, or a newer one
@@ -274,6 +275,12 @@ class NotBegun(LogFailed):
     """A snapshot was not deleted, since the deletion log failed at another one before."""
 
     word = Word.NOT_DONE
+
+
+class InstanceGone(SnapbackError):
+    """EC2 says that an instance was terminated since it was listed: there is nothing to back up."""
+
+    word = Word.GONE
 
 
 class LeftFrozen(SnapbackError):

@@ -30,10 +30,12 @@ class Word(Enum):
     PROTECTED = "protected", 0
     NOT_OURS = "not ours", 0
     EXCLUDED = "excluded", 0
+    GONE = "gone", 0
     UNPROVEN = "unproven", 0
     PARTIAL = "partial", 3
     BUSY = "busy", 3
     LESS_CONSISTENT = "less consistent", 3
+    TAKEN_TWICE = "taken twice", 3
     OPAQUE = "opaque", 0
     NO_VERDICT = "no verdict", 3
     KEPT_ALL = "kept all", 3

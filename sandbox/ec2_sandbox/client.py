@@ -135,7 +135,8 @@ class Sandbox:
         :param effect: ``error`` answers ``code``; ``error_after`` does it first and then answers
             ``code`` (``InternalError`` by default); ``drop_before`` and ``drop_after`` close the
             connection without an answer, before or after doing it; ``hang`` waits ``seconds``
-            of real time before doing it, or until the faults are cleared
+            of real time before doing it, or until the faults are cleared; ``late`` closes the
+            connection, and does it with the first call after ``seconds`` of the sandbox's clock
         :param nth: the first of the matching calls that is struck, counted from now
         :param count: how many are struck; ``None`` for all from then on
         :param where: flat query parameters to match: the exact key, or any key below it

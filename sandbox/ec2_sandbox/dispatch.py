@@ -62,9 +62,11 @@ def _serve(world: World, request: Request, over: threading.Event) -> tuple[str, 
     if world.settings.latency_ms:
         over.wait(world.settings.latency_ms / 1000)
         _check_world(over)
+    for late in world.faults.due(world.clock.now()):
+        _take_effect(world, late, over)
     fault = world.faults.next(request.action, request.region, request.flat)
     try:
-        _strike_before(fault, world)
+        _strike_before(fault, world, request)
         if request.service == "ec2":
             body = _ec2(world, request, over)
             response = Response(200, body.encode())
@@ -80,12 +82,24 @@ def _serve(world: World, request: Request, over: threading.Event) -> tuple[str, 
     return "ok", response
 
 
-def _strike_before(fault: Fault | None, world: World) -> None:
+def _take_effect(world: World, request: Request, over: threading.Event) -> None:
+    """Does what a call asked for whose client was told nothing, and writes it down as ``late``."""
+    began, moment, outcome = time.monotonic(), world.clock.now(), "late"
+    try:
+        _ec2(world, request, over)
+    except ApiError as error:
+        outcome = error.code
+    _write_down(world, request, moment, outcome, time.monotonic() - began)
+
+
+def _strike_before(fault: Fault | None, world: World, request: Request) -> None:
     if fault is None:
         return
     if fault.effect == "error":
         raise fault.error()
-    if fault.effect == "drop_before":
+    if fault.effect == "late":
+        world.faults.put_off(request, fault, world.clock.now())
+    if fault.effect in ("drop_before", "late"):
         raise DropConnection
     if fault.effect == "hang":
         world.faults.hang(fault)

@@ -1,14 +1,19 @@
-"""Faults by rule: the nth call of an action fails, is dropped, or hangs."""
+"""Faults by rule: the nth call of an action fails, is dropped, hangs, or takes effect late."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ec2_sandbox.errors import STATUS_OF_CODE, ApiError, SandboxError
 
-EFFECTS = ("error", "error_after", "drop_before", "drop_after", "hang")
+if TYPE_CHECKING:
+    from ec2_sandbox.wire import Request
+
+EFFECTS = ("error", "error_after", "drop_before", "drop_after", "hang", "late")
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class Fault:
             raise SandboxError(f"fault: effect {self.effect!r} is none of {', '.join(EFFECTS)}")
         if self.nth < 1 or (self.count is not None and self.count < 1):
             raise SandboxError("fault: nth and count are counted from 1")
-        if self.effect == "hang" and not self.seconds:
-            raise SandboxError("fault: a hang needs seconds")
+        if self.effect in ("hang", "late") and not self.seconds:
+            raise SandboxError(f"fault: {self.effect} needs seconds")
         if self.effect == "error" and not self.code:
             raise SandboxError("fault: an error needs a code")
 
@@ -61,6 +66,7 @@ class Faults:
     def __init__(self) -> None:
         self._rules: list[tuple[Fault, list[int]]] = []
         self._hanging = 0
+        self._late: list[tuple[datetime, Request]] = []
         self._lock = threading.Condition()
 
     def add(self, fault: Fault) -> None:
@@ -73,6 +79,24 @@ class Faults:
         with self._lock:
             self._rules.clear()
             self._lock.notify_all()
+
+    def reset(self) -> None:
+        """Takes all rules out of force; calls that were to take effect late never do."""
+        with self._lock:
+            self._late.clear()
+        self.clear()
+
+    def put_off(self, request: Request, fault: Fault, now: datetime) -> None:
+        """Keeps a call until it is to take effect, as a rule says."""
+        with self._lock:
+            self._late.append((now + timedelta(seconds=fault.seconds or 0), request))
+
+    def due(self, now: datetime) -> list[Request]:
+        """Gives out the calls that are to take effect by now, each once."""
+        with self._lock:
+            found = [request for at, request in self._late if at <= now]
+            self._late = [(at, request) for at, request in self._late if at > now]
+        return found
 
     def hang(self, fault: Fault) -> None:
         """Waits as a rule says, or until it is out of force."""

@@ -15,7 +15,8 @@ class Call:
     """One call as the sandbox saw it.
 
     ``outcome`` is ``ok``, an error code, or ``dropped`` (no answer was sent; whether the call
-    took effect first, the fault's rule says). ``seconds`` is real time, ``time`` the sandbox's.
+    took effect first, the fault's rule says), or ``late`` (it has taken effect now; its client was
+    told nothing). ``seconds`` is real time, ``time`` the sandbox's.
     """
 
     region: str

@@ -59,7 +59,7 @@ class World:
             self.settings = self.launched
             self.clock.set(self.launched.now or datetime.now(UTC), self.launched.speed)
             self.log.clear()
-            self.faults.clear()
+            self.faults.reset()
             self.buckets.clear()
             self.roles.clear()
             self.lifecycle = Lifecycle()

@@ -57,6 +57,26 @@ def test_a_dropped_connection(
     assert [call.outcome for call in sandbox.calls("CreateVolume")] == ["dropped"]
 
 
+def test_a_late_call_takes_effect_once_when_its_time_has_come(
+    sandbox: LaunchedSandbox, ec2: Any
+) -> None:
+    sandbox.set_clock(speed=0)
+    sandbox.fault("CreateVolume", "late", seconds=30)
+    with pytest.raises((ConnectionClosedError, HTTPClientError)):
+        ec2.create_volume(**NEW)
+    sandbox.advance(29)
+    assert count(ec2) == 0
+    sandbox.advance(1)
+    assert (count(ec2), count(ec2)) == (1, 1)
+    assert [call.outcome for call in sandbox.calls("CreateVolume")] == ["dropped", "late"]
+    sandbox.fault("CreateVolume", "late", seconds=1)
+    with pytest.raises((ConnectionClosedError, HTTPClientError)):
+        ec2.create_volume(**NEW)
+    sandbox.reset()
+    sandbox.advance(9)
+    assert count(ec2) == 0
+
+
 def test_a_hang_waits_and_then_does_it(sandbox: LaunchedSandbox, ec2: Any) -> None:
     sandbox.fault("CreateVolume", "hang", seconds=0.2)
     began = time.monotonic()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from snapback.backup import consistency, fleet, pending_limit
+from snapback.backup import consistency, fleet, late, pending_limit
 from snapback.backup.capture import Taken, see_through
+from snapback.backup.changes import earmark
 from snapback.core.backup.set_plan import (
     own_tags_of_one,
     record_of_one,
@@ -22,9 +24,11 @@ from snapback.ec2.instances import check_id, instance_by_id, instances_by_tag, i
 from snapback.ec2.regions import check_name
 from snapback.ec2.snapshots import create_one
 from snapback.ec2.volumes import volume_by_id
-from snapback.errors import UsageError
+from snapback.errors import SnapbackError, UsageError
 from snapback.run import Run, current, fanout, units
 from snapback.words import Word
+
+log = logging.getLogger(__name__)
 
 
 def create_snapshot(
@@ -41,6 +45,9 @@ def create_snapshot(
     the earmark if any has it.
 
     :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
+    Where EC2's answer was lost, this waits for up to a minute; that a call took effect late, and so
+    made a second snapshot, is logged as a warning.
+
     :param description: by default the record. One of your own means that the snapshot has no
         record: it is not trimmed and not replicated.
     :param tags: by default cloned from the volume and from its instance, whose tags win.
@@ -59,7 +66,7 @@ def create_snapshot(
 
     Source: CreateSnapshot, DescribeVolumes, DescribeInstances.
     """
-    run = current().only(account)
+    run = late.apart(current().only(account))
     place, volume_id = whereabouts(vol, "volume", run.place_of)
     volume = volume_by_id(run.conn(place), place, volume_id)
     owners = instances_with(run.conn(place), volume)
@@ -73,14 +80,26 @@ def create_snapshot(
         lambda one: _take_one(run, one, instance, description, tags, consistent=consistent),
         fanout.whole,
     )
-    if not result.value:
-        raise result.error or AssertionError
     taken = result.value
-    if synchronously:
+    if taken and synchronously:
         (taken,) = see_through(run, place, [taken])
+    _tell_late(run, volume, taken)
+    if not taken:
+        raise result.error or AssertionError
     if taken.error:
         raise taken.error
     return taken.snapshots[0]
+
+
+def _tell_late(run: Run, volume: Volume, taken: Taken | None) -> None:
+    """Log the snapshots of a volume that came late."""
+    known = [snapshot.snapshot_id for snapshot in taken.snapshots] if taken else []
+    try:
+        for some in late.find(run, volume.place, known).values():
+            log.warning("%s: %s", volume.volume_id, late.in_words(some))
+    except SnapbackError as error:
+        log.warning("%s: whether a call took effect late can't be seen: %s",
+                    volume.volume_id, error)  # fmt: skip
 
 
 def _take_one(
@@ -94,7 +113,7 @@ def _take_one(
 ) -> Taken:
     place = volume.place
     if tags is None:
-        all_tags = tags_of_one(volume, instance, fleet.earmark(run), run.run_id)
+        all_tags = tags_of_one(volume, instance, earmark(run), run.run_id)
     else:
         all_tags = {**tags, **own_tags_of_one(volume, instance, run.run_id)}
 

@@ -9,14 +9,24 @@ from functools import partial
 from typing import Any
 
 from snapback.backup import pending_limit
+from snapback.backup.changes import (
+    as_it_is,
+    changes_between,
+    may_be_by_changes,
+    planned_anew,
+    refuse_if_gone,
+)
 from snapback.backup.consistency import Order, Still, found_again, take
-from snapback.core.backup.set_plan import SetPlan, renewed, without
+from snapback.core.backup.set_plan import Membership, SetPlan, membership, renewed, without
 from snapback.core.model import Place, Snapshot
 from snapback.core.model import tags as our_tags
-from snapback.ec2.instances import instance_by_id
+from snapback.ec2.instances import is_gone
 from snapback.ec2.snapshots import create_set, look_for, snapshots_by_id
 from snapback.ec2.tags import create_tags
 from snapback.errors import (
+    ApiError,
+    HostError,
+    InstanceGone,
     Interrupted,
     LogFailed,
     SnapbackError,
@@ -41,6 +51,7 @@ class Taken:
     :ivar busy: the volumes left out, since they have as many pending snapshots as EC2 allows -> the
         snapshot in the way.
     :ivar shortfall: what is less than asked, in words; empty where all is well.
+    :ivar changes: what was attached or detached since the instance was listed, in words.
     :ivar problems: what is less consistent than asked, in words.
     :ivar error: what went wrong after they were taken, or while waiting for them.
     """
@@ -49,6 +60,7 @@ class Taken:
     again: Callable[[], Taken]
     busy: Mapping[str, Snapshot] = field(default_factory=dict)
     shortfall: str = ""
+    changes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     error: SnapbackError | None = None
 
@@ -57,13 +69,35 @@ def take_set(run: Run, plan: SetPlan) -> Taken:
     """Take the snapshots of an instance's volumes at one instant, tagged.
 
     CreateSnapshots is all or nothing: data volumes that have as many pending snapshots as EC2
-    allows are left out, and the set is marked so.
+    allows are left out, and the set is marked so. Where it is refused, and other volumes are
+    attached than when the plan was made, the instance as it is now is taken, once.
 
     :raises VolumesBusy: the root volume has, or all have.
+    :raises InstanceGone: the instance was terminated; none were taken.
     :raises SnapbackError: none were taken.
 
-    Source: CreateSnapshots, DescribeSnapshots.
+    Source: CreateSnapshots, DescribeSnapshots, DescribeInstances, DescribeVolumes.
     """
+    try:
+        return _take_what_has_room(run, plan)
+    except (ApiError, HostError) as error:
+        if not may_be_by_changes(error):
+            raise
+        now = as_it_is(run, plan.instance)
+        refuse_if_gone(now, error)
+        if now is None or now.devices == plan.instance.devices:
+            raise
+        anew = planned_anew(run, plan, now)
+        if not anew.volumes:
+            raise
+        log.info("%s: other volumes are attached by now: %s", now.instance_id, error)
+        taken = _take_what_has_room(run, anew)
+        changes = changes_between(plan.instance, now)
+        return replace(taken, changes=(*changes, *taken.changes))
+
+
+def _take_what_has_room(run: Run, plan: SetPlan) -> Taken:
+    """Take a set without the data volumes of which EC2 has no room for one more snapshot."""
     busy: dict[str, Snapshot] = {}
     smaller = plan
     while True:
@@ -114,15 +148,17 @@ def _take(run: Run, plan: SetPlan) -> Taken:
 
 def _tagged(run: Run, plan: SetPlan, still: Still) -> Taken:
     """Answer a set as taken, with all its tags."""
+    member = _membership(run, plan, still.snapshots)
     taken = Taken(
         snapshots=still.snapshots,
         again=partial(take_set, run, renewed(plan)),
-        shortfall=_shortfall(plan, still.snapshots),
+        shortfall=_shortfall(member),
+        changes=_changes(member),
         problems=still.problems,
         error=still.error,
     )
     try:
-        _finish_tags(run, plan, still.snapshots)
+        _finish_tags(run, plan, member, still.snapshots)
     except SnapbackError as error:
         failed = SnapbackError(f"taken, but not all tags were set: {error}")
         return replace(taken, error=taken.error or failed)
@@ -146,29 +182,50 @@ def _order(run: Run, plan: SetPlan) -> Order:
     return Order(plan.instance.place, plan.volumes, plan.set_id, "CreateSnapshots", make)
 
 
-def _shortfall(plan: SetPlan, snapshots: Collection[Snapshot]) -> str:
-    """Answer which volumes there are no snapshots of, in words, or ``""``."""
-    missing = {v.volume_id for v in plan.volumes} - {s.volume_id for s in snapshots}
-    return f"no snapshot of {', '.join(sorted(missing))}" if missing else ""
+def _membership(run: Run, plan: SetPlan, snapshots: Collection[Snapshot]) -> Membership:
+    """Return what a set holds. Where it holds what was planned, EC2 is not asked."""
+    taken = {snapshot.volume_id for snapshot in snapshots}
+    changed = taken != set(plan.devices.values())
+    now = as_it_is(run, plan.instance) if changed else None
+    return membership(plan, taken, None if now is None or is_gone(now) else now)
 
 
-def _finish_tags(run: Run, plan: SetPlan, snapshots: Sequence[Snapshot]) -> None:
+def _shortfall(member: Membership) -> str:
+    """Return which volumes there are no snapshots of, or none with a record, or ``""``."""
+    said = []
+    if member.missing:
+        said.append(f"no snapshot of {', '.join(member.missing)}")
+    if member.unknown:
+        said.append(f"no device is known of {', '.join(member.unknown)}: no record")
+    return "; ".join(said)
+
+
+def _changes(member: Membership) -> tuple[str, ...]:
+    return (
+        *(f"{volume} was detached meanwhile" for volume in member.detached),
+        *(f"{volume} was attached meanwhile" for volume in member.attached),
+    )
+
+
+def _finish_tags(
+    run: Run, plan: SetPlan, member: Membership, snapshots: Sequence[Snapshot]
+) -> None:
     """Set the tags that the call itself could not.
 
-    Where a volume was attached since the plan was made, the set's map of devices is mended, so that
-    its snapshot has a record. (The map only grows, so no piece of the old one stays behind.)
+    Where volumes were attached or detached since the plan was made, the set's map of devices is
+    mended: what was attached gets a record, and what was detached before the call isn't missing.
     """
-    place = plan.instance.place
-    conn = run.conn(place)
+    conn = run.conn(plan.instance.place)
     of_volume = {snapshot.volume_id: snapshot.snapshot_id for snapshot in snapshots}
     for volume_ids, tags in plan.tagging.afterwards:
         ids = [of_volume[volume_id] for volume_id in volume_ids if volume_id in of_volume]
         if ids:
             create_tags(conn, ids, tags)
-    if of_volume.keys() - set(plan.devices.values()):
-        now = instance_by_id(conn, place, plan.instance.instance_id).devices
-        devices = plan.devices | {d: v for d, v in now.items() if v in of_volume}
-        create_tags(conn, of_volume.values(), our_tags.write_long(our_tags.DEVICES, devices))
+    if dict(member.devices) != plan.devices:
+        pieces = our_tags.write_long(our_tags.DEVICES, dict(member.devices))
+        # What is left of a longer map is emptied: a backup has no right to delete tags.
+        emptied = dict.fromkeys(our_tags.write_long(our_tags.DEVICES, plan.devices), "")
+        create_tags(conn, of_volume.values(), emptied | pieces)
 
 
 def see_through(
@@ -262,6 +319,9 @@ class _Watch:
                 return
             self._attempt += 1
             self._begin(self.taken.again())
+        except InstanceGone as error:
+            self.taken = replace(self.taken, snapshots=())
+            self.end(InstanceGone(f"{why}; and the instance was {error}"))
         except SnapbackError as error:
             self.end(SnapshotFailed(f"{why}; and then: {error}"))
 

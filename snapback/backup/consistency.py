@@ -12,16 +12,23 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from snapback.backup.changes import as_it_is, not_at_rest, refuse_if_gone
 from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.pending_limit import full, seconds_to_wait
 from snapback.core.model import Consistency, Instance, Place, Snapshot, Volume
 from snapback.core.model.sharing import SHAREABLE_TYPES, written_by_others
 from snapback.core.model.tags import CONSISTENCY, RUN, SET
 from snapback.ec2.calls import THROTTLED
-from snapback.ec2.instances import instance_by_id
-from snapback.ec2.snapshots import TOO_SOON, create_surely, look_for, read, snapshots_of
+from snapback.ec2.snapshots import (
+    TOO_SOON,
+    create_surely,
+    look_for,
+    of_one_call,
+    read,
+    snapshots_of,
+)
 from snapback.ec2.tags import create_tags
-from snapback.ec2.volumes import volume_by_id, volumes_by_id
+from snapback.ec2.volumes import volumes_by_id
 from snapback.errors import ApiError, HostError, LeftFrozen, LostAnswer, SnapbackError, VolumesBusy
 from snapback.run import Run
 from snapback.ssh.freeze import SYNC_TIMEOUT_S, Hold, Terms, by_hand, frozen
@@ -31,6 +38,7 @@ from snapback.ssh.layout import freeze_plan_of
 log = logging.getLogger(__name__)
 
 MOST_FREEZES = 4
+_ANSWER_LOST = "EC2's answer was lost while they were frozen: crash-consistent"
 _HIBERNATED = "crash-consistent: it is hibernated, and its file systems are mounted in its memory"
 
 
@@ -105,6 +113,7 @@ def take(run: Run, order: Order, instance: Instance | None, *, consistent: bool)
     :param instance: to which the volumes are attached, if any.
     :raises VolumesBusy: EC2 has no room for them.
     :raises HostError: they can't be consistent, and ``require_consistent``; nothing was taken.
+    :raises InstanceGone: it was terminated meanwhile; nothing was taken.
     :raises SnapbackError: nothing was taken.
     """
     if not consistent:
@@ -114,6 +123,11 @@ def take(run: Run, order: Order, instance: Instance | None, *, consistent: bool)
     try:
         return _take_frozen(run, order, instance)
     except HostError as error:
+        now = as_it_is(run, instance)
+        refuse_if_gone(now, error)
+        lost = run.lost_calls.are_for(order.set_id)
+        if now and now.state == "stopped" and not lost:
+            return _take_at_rest(run, order, now)
         if run.settings.freeze.require_consistent:
             raise
         log.warning("%s: crash-consistent: %s", instance.instance_id, error)
@@ -164,17 +178,11 @@ def _take_at_rest(run: Run, order: Order, instance: Instance | None) -> Still:
         reason = f"not consistent: {'; '.join(less)}"
         raise HostError(name, order.place.region, reason, "or take back require_consistent")
     still = Still(tuple(_create(run, order)))
-    conn = run.conn(order.place)
-    if instance is None:
-        volumes = [volume_by_id(conn, order.place, one.volume_id) for one in order.volumes]
-        at_rest = not any(volume.instance_id for volume in volumes)
-        consistency = Consistency.FILESYSTEM
-    else:
-        now = instance_by_id(conn, order.place, instance.instance_id)
-        at_rest = now.state == "stopped" and now.launched_at == instance.launched_at
-        consistency = Consistency.STOPPED
-    if not at_rest:
-        return _lowered(run, still, ["crash-consistent: it was started or attached meanwhile"])
+    if any(one.set_id not in ("", order.set_id) for one in still.snapshots):
+        return found_again(still.snapshots, consistent=True)
+    consistency = Consistency.STOPPED if instance else Consistency.FILESYSTEM
+    if why := not_at_rest(run, order.volumes, instance):
+        return _lowered(run, still, [f"crash-consistent: {why}"])
     if instance and instance.is_hibernated:
         return _lowered(run, still, [_HIBERNATED])
     return _called(run, order, instance, still, lambda _: consistency)
@@ -192,15 +200,16 @@ def _take_frozen(run: Run, order: Order, instance: Instance) -> Still:
     """
     with run.freeze_slots, run.host(instance) as host:
         terms = terms_of(run, instance)
-        shot = _Shot()
         for attempt in range(1, MOST_FREEZES + 1):
             if before := _wait_for_room(run, order):
+                if before[0].set_id == order.set_id:
+                    return _lowered(run, Still(tuple(before)), [_ANSWER_LOST])
                 return found_again(before, consistent=True)
             plan = _plan_freeze(run, host, instance, order.volumes)
             if plan.shortcomings and run.settings.freeze.require_consistent:
                 reason = f"not consistent: {'; '.join(plan.shortcomings)}"
                 raise host.error(reason, "or take back require_consistent")
-            shot = _shoot(run, host, plan, terms, order, answer_lost=shot.answer_lost)
+            shot = _shoot(run, host, plan, terms, order)
             if not shot.may_be_repeated or attempt == MOST_FREEZES:
                 break
             log.info("%s: to be frozen once more: %s", host.name, shot.refusal)
@@ -232,15 +241,19 @@ def found_again(snapshots: Collection[Snapshot], *, consistent: bool) -> Still:
 def _wait_for_room(run: Run, order: Order) -> list[Snapshot]:
     """Wait until EC2 takes snapshots of these volumes again, before anything is frozen.
 
-    :returns: those that a process of this run has taken that was lost: they are not taken again.
+    :returns: those that are not taken again: what a call made whose answer was lost, or a process
+        of this run that was lost.
     :raises VolumesBusy: they have too many pending ones.
 
     Source: DescribeSnapshots.
     """
     place = order.place
     found = snapshots_of(run.conn(place), place, [v.volume_id for v in order.volumes])
-    mine = [s for s in found if s.tags.get(RUN) == run.run_id and s.state != "error"]
-    if run.once and mine:
+    good = [one for one in found if one.state != "error"]
+    if late := of_one_call(one for one in good if one.set_id == order.set_id):
+        run.lost_calls.seen(order.set_id)
+        return late
+    if run.once and (mine := [one for one in good if one.tags.get(RUN) == run.run_id]):
         return mine
     if too_many := full(order.volumes, found):
         raise VolumesBusy(order.volumes, too_many)
@@ -250,15 +263,11 @@ def _wait_for_room(run: Run, order: Order) -> list[Snapshot]:
 
 @dataclass
 class _Shot:
-    """One freeze with one call in it.
-
-    :ivar answer_lost: whether the answer to this call was lost, or to one before it.
-    """
+    """One freeze with one call in it."""
 
     taken: list[Snapshot] = field(default_factory=list)
     refusal: ApiError | None = None
     hold: Hold = field(default_factory=lambda: Hold(()))
-    answer_lost: bool = False
 
     @property
     def may_be_repeated(self) -> bool:
@@ -268,14 +277,12 @@ class _Shot:
         return isinstance(self.refusal, LostAnswer) or self.refusal.code in {TOO_SOON, *THROTTLED}
 
 
-def _shoot(
-    run: Run, host: Host, plan: FreezePlan, terms: Terms, order: Order, *, answer_lost: bool
-) -> _Shot:
+def _shoot(run: Run, host: Host, plan: FreezePlan, terms: Terms, order: Order) -> _Shot:
     place = order.place
     conn = run.conn_at_once(place, terms.limit_s)
     if plan.to_sync:
         host.sudo(["sync", "-f", "--", *plan.to_sync], timeout_s=SYNC_TIMEOUT_S)
-    shot = _Shot(answer_lost=answer_lost)
+    shot = _Shot()
     with (
         run.turn(place, order.action),
         frozen(host, plan.levels, terms, alarm=run.progress.alarm, sleep=run.sleep) as hold,
@@ -285,10 +292,14 @@ def _shoot(
         except ApiError as error:
             shot.refusal = error
     shot.hold = hold
-    shot.answer_lost = shot.answer_lost or isinstance(shot.refusal, LostAnswer)
-    if shot.refusal and shot.answer_lost:
+    if isinstance(shot.refusal, LostAnswer):
+        run.lost_calls.add(order.set_id)
+    if shot.refusal and run.lost_calls.are_for(order.set_id):
         marks = {SET: order.set_id}
-        shot.taken = look_for(run.conn(place), place, marks, len(order.volumes), run.patience)
+        found = look_for(run.conn(place), place, marks, len(order.volumes), run.patience)
+        shot.taken = of_one_call(found)
+        if shot.taken:
+            run.lost_calls.seen(order.set_id)
     return shot
 
 
@@ -311,9 +322,9 @@ def _judge(
         assert shot.refusal is not None
         raise left or shot.refusal
     held = hold.held and not shot.refusal
-    less = list(plan.shortcomings)
+    less = plan.shortcomings_of({one.volume_id for one in shot.taken})
     if shot.refusal:
-        less.append("EC2's answer was lost while they were frozen: crash-consistent")
+        less.append(_ANSWER_LOST)
     elif not held:
         less.append(f"crash-consistent: {hold.reason}")
     still = _lowered(run, Still(tuple(shot.taken), error=left), less)

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from snapback.backup import consistency, pending_limit
+from snapback.backup import consistency, late, pending_limit
 from snapback.backup.capture import Taken, see_through, take_set
+from snapback.backup.changes import as_it_is, earmark, planned_anew, refuse_if_gone
 from snapback.backup.outcomes import outcome_of, outcome_planned, outcome_unplanned
 from snapback.backup.resume import Made
 from snapback.core.backup.freeze_plan import FreezePlan
-from snapback.core.backup.set_plan import Earmark, SetPlan, plan_set
+from snapback.core.backup.set_plan import SetPlan, plan_set
 from snapback.core.model import Instance, Place, Snapshot, Volume
 from snapback.core.model.outcome import Outcome
 from snapback.core.model.sharing import takers
 from snapback.core.model.tags import Tagging
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.volumes import in_batches, volumes_of
-from snapback.errors import SnapbackError
+from snapback.errors import HostError, SnapbackError
 from snapback.run import Run, fanout
 from snapback.ssh.freeze import Terms
 
@@ -43,15 +44,6 @@ class _Planned:
 _Result = fanout.Result[_Planned, Taken | None]
 
 
-def earmark(run: Run) -> Earmark:
-    """Answer the names of the tags that steer backups, the most important to clone first."""
-    settings = run.settings
-    return Earmark(
-        exclude_tag=settings.exclude_tag,
-        first=settings.first_tags,
-    )
-
-
 def foresee(run: Run, place: Place, instances: list[Instance], consistent: bool) -> list[Outcome]:
     """Answer what would be taken, and what would be frozen meanwhile. Changes nothing."""
 
@@ -59,8 +51,15 @@ def foresee(run: Run, place: Place, instances: list[Instance], consistent: bool)
         plan = _plan_of(planned)
         if not (plan.consistent and plan.volumes and plan.instance.state != "stopped"):
             return None
-        with run.freeze_slots:
-            return consistency.foresee(run, plan.instance, plan.volumes)
+        try:
+            with run.freeze_slots:
+                return consistency.foresee(run, plan.instance, plan.volumes)
+        except HostError as error:
+            now = as_it_is(run, plan.instance)
+            refuse_if_gone(now, error)
+            if now and now.state == "stopped":
+                return None
+            raise
 
     def keep(result: fanout.Result[_Planned, tuple[FreezePlan, Terms] | None]) -> Outcome:
         if result.item.plan:
@@ -76,7 +75,8 @@ def take(run: Run, place: Place, instances: list[Instance], consistent: bool) ->
 
     :param instances: taken out of the list by and by, so that those done are held no longer.
     """
-    return _take(run, place, instances, consistent, _outcome_of)
+    run = late.apart(run)
+    return late.told(run, place, _take(run, place, instances, consistent, _outcome_of))
 
 
 def take_and_wait(
@@ -86,8 +86,10 @@ def take_and_wait(
 
     Of what was taken no more is held meanwhile than the waiting needs.
     """
+    run = late.apart(run)
     results = _take(run, place, instances, consistent, partial(_small, run))
-    return [_outcome_of(result) for result in _seen_through(run, place, results, slim)]
+    outcomes = [_outcome_of(result) for result in _seen_through(run, place, results, slim)]
+    return late.told(run, place, outcomes)
 
 
 def take_and_hold(
@@ -97,11 +99,12 @@ def take_and_hold(
 
     :param synchronously: wait until they are completed.
     """
+    run = late.apart(run)
     results = _take(run, place, instances, consistent, fanout.whole)
     if synchronously:
         results = _seen_through(run, place, results, fanout.whole)
     snapshots = [s for result in results if result.value for s in result.value.snapshots]
-    return [_outcome_of(result) for result in results], snapshots
+    return late.told(run, place, [_outcome_of(result) for result in results]), snapshots
 
 
 def _seen_through(
@@ -142,21 +145,13 @@ def _take_anew(run: Run, before: SetPlan) -> Taken:
     """Take a set of an instance as it is now.
 
     :param before: the plan by which its last set was taken.
-    :raises SnapbackError: it is gone, or nothing was taken.
+    :raises InstanceGone: it was terminated.
+    :raises SnapbackError: nothing was taken.
     """
+    refuse_if_gone(as_it_is(run, before.instance))
     place = before.instance.place
-    conn = run.conn(place)
-    now = instance_by_id(conn, place, before.instance.instance_id)
-    volumes = volumes_of(conn, place, [now])
-    plan = plan_set(
-        now,
-        volumes,
-        earmark(run),
-        run.run_id,
-        consistent=before.consistent,
-        shared=before.shared,
-    )
-    return take_set(run, plan)
+    now = instance_by_id(run.conn(place), place, before.instance.instance_id)
+    return take_set(run, planned_anew(run, before, now))
 
 
 def _take(

@@ -10,7 +10,7 @@ from snapback.core.backup.freeze_plan import FreezePlan
 from snapback.core.backup.set_plan import SetPlan
 from snapback.core.model import Instance
 from snapback.core.model.outcome import Outcome, word_for
-from snapback.errors import SnapbackError, VolumesBusy, in_the_way
+from snapback.errors import InstanceGone, SnapbackError, VolumesBusy, in_the_way
 from snapback.ssh.freeze import Terms
 from snapback.words import Word
 
@@ -29,13 +29,16 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
     elif not plan.volumes:
         word, explanation = _nothing_to_take(plan)
     elif taken and taken.busy:
-        word, explanation = Word.BUSY, _also(plan, f"without {in_the_way(taken.busy)}")
+        word, explanation = (
+            Word.BUSY,
+            _also(plan, f"without {in_the_way(taken.busy)}", *taken.changes),
+        )
     elif taken and taken.shortfall:
-        word, explanation = Word.PARTIAL, _also(plan, taken.shortfall)
+        word, explanation = Word.PARTIAL, _also(plan, taken.shortfall, *taken.changes)
     elif taken and taken.problems:
-        word, explanation = Word.LESS_CONSISTENT, _also(plan, *taken.problems)
+        word, explanation = Word.LESS_CONSISTENT, _also(plan, *taken.problems, *taken.changes)
     else:
-        word, explanation = Word.DONE, _also(plan)
+        word, explanation = Word.DONE, _also(plan, *(taken.changes if taken else ()))
     return Outcome(
         subject=plan.instance.instance_id,
         word=word,
@@ -71,6 +74,8 @@ def outcome_planned(
     taken = ", ".join(volume.volume_id for volume in plan.volumes)
     said = [f"take {taken}", _left_out(plan)]
     word, facts = Word.WOULD, outcome.facts
+    if isinstance(error, InstanceGone):
+        return replace(outcome, word=error.word, explanation=str(error))
     if error:
         word = Word.LESS_CONSISTENT
         said.append(f"not consistent: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from snapback.backup.fleet import earmark
+from snapback.backup.changes import earmark
 from snapback.core.backup.volume_tags import Setting, VolumeTags, plan_volume_tags, settings_for
 from snapback.core.model import Place
 from snapback.core.model.outcome import Outcome

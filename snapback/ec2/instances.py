@@ -68,14 +68,26 @@ def instance_by_id(conn: Any, place: Place, instance_id: str) -> Instance:
 
     :raises UsageError: there is none, or it is being terminated.
     """
+    found = described(conn, place, instance_id)
+    if found is None or is_gone(found):
+        raise UsageError(f"there is no instance {instance_id} in {place}")
+    return found
+
+
+def described(conn: Any, place: Place, instance_id: str) -> Instance | None:
+    """Return an instance in whatever state; ``None``: EC2 knows none. Source: DescribeInstances."""
     answer = call(
         conn, "describe_instances", Filters=[{"Name": "instance-id", "Values": [instance_id]}]
     )
     for reservation in answer["Reservations"]:
         for said in reservation["Instances"]:
-            if said["State"]["Name"] in _NOT_ON_ITS_WAY_OUT:
-                return _read(place, reservation, said)
-    raise UsageError(f"there is no instance {instance_id} in {place}")
+            return _read(place, reservation, said)
+    return None
+
+
+def is_gone(instance: Instance) -> bool:
+    """Return whether an instance is terminated, or is being terminated."""
+    return instance.state not in _NOT_ON_ITS_WAY_OUT
 
 
 def is_terminated_by_shutdown(conn: Any, instance_id: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from snapback.core.backup.pending_limit import SECONDS_BETWEEN_SNAPSHOTS
@@ -13,6 +14,7 @@ from snapback.core.model.ids import SNAPSHOT_ID
 from snapback.core.model.provenance import vouched
 from snapback.core.model.tags import RUN, SET, SOURCE
 from snapback.ec2.calls import call, may_have_succeeded_before, pages
+from snapback.ec2.lost_calls import LostCalls
 from snapback.ec2.tags import read_tags, write_tags
 from snapback.errors import ApiError, LostAnswer, UsageError
 from snapback.words import Word
@@ -158,10 +160,12 @@ class Patience:
 
     :ivar pause: waits for so many seconds, or raises when the run is to stop.
     :ivar sleep: waits in any case, since what is in flight is to be finished.
+    :ivar lost_calls: records the calls that may take effect late.
     """
 
     pause: Callable[[float], None]
     sleep: Callable[[float], None]
+    lost_calls: LostCalls = field(default_factory=LostCalls)
 
 
 def create_surely(
@@ -182,23 +186,50 @@ def create_surely(
     :raises ApiError: EC2 refuses; :class:`~snapback.errors.LostAnswer`: time and again no answer,
         and nothing to be seen of them.
     """
-    lost = also is not None
+    lost_calls = patience.lost_calls
     sought = also or {f"tag:{SET}": [set_id]}
+    seen = partial(_seen, conn, place, sought, expected, patience)
+    if lost_calls.are_for(set_id) and (found := seen()):
+        return found
     for creation in range(1, MOST_CREATIONS + 1):
         try:
             return [read(place, said) for said in create()]
         except ApiError as error:
             too_soon = error.code == TOO_SOON
-            if not too_soon and not isinstance(error, LostAnswer):
+            if isinstance(error, LostAnswer):
+                lost_calls.add(set_id)
+            elif not too_soon:
                 raise
-            lost = lost or isinstance(error, LostAnswer)
-            if lost and (found := _look_for(conn, place, sought, expected, patience)):
+            look = also is not None or lost_calls.are_for(set_id)
+            if look and (found := seen()):
                 return found
             if creation == MOST_CREATIONS:
                 raise
             if too_soon:
                 patience.pause(SECONDS_BETWEEN_SNAPSHOTS)
     raise AssertionError  # the last creation returns or raises
+
+
+def _seen(
+    conn: Any, place: Place, sought: Mapping[str, Iterable[str]], expected: int, patience: Patience
+) -> list[Snapshot]:
+    """Return what one of the lost calls for a set has made, and record that it has."""
+    found = of_one_call(_look_for(conn, place, sought, expected, patience))
+    if found:
+        patience.lost_calls.seen(found[0].set_id)
+    return found
+
+
+def of_one_call(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """Return the snapshots that one call made, one of each volume.
+
+    Several calls for one set may have taken effect, each at an instant of its own. One description
+    is given to all that a call makes, and it names the instant.
+    """
+    calls: dict[tuple[str, str], dict[str, Snapshot]] = {}
+    for one in sorted(snapshots, key=lambda one: one.started_at):
+        calls.setdefault((one.set_id, one.description), {}).setdefault(one.volume_id, one)
+    return list(max(calls.values(), key=len, default={}).values())
 
 
 def snapshot_surely(

@@ -21,6 +21,7 @@ from snapback.core.model import Instance, Place, Snapshot
 from snapback.core.replication.progress import Progress as Transfer
 from snapback.ec2.connection import Connections
 from snapback.ec2.instances import console_output
+from snapback.ec2.lost_calls import LostCalls
 from snapback.ec2.snapshots import Patience
 from snapback.errors import Interrupted, UsageError
 from snapback.run.places import Places, roles_of
@@ -82,6 +83,7 @@ class Run:
     :ivar doors: instance id -> what logs in to a temporary instance of this run.
     :ivar log_failures: why the deletion log could not be written; while there is any, this run
         begins no deletion. Parts of a run share the list.
+    :ivar lost_calls: the calls that may take effect late, since their answers were lost.
     :ivar freeze_slots: held while a host is frozen; there are ``freeze_workers`` of them.
     """
 
@@ -99,6 +101,7 @@ class Run:
         self.freeze_slots = threading.BoundedSemaphore(self.settings.freeze.freeze_workers)
         self.doors: dict[str, Callable[[], Host]] = {}
         self.log_failures: list[str] = []
+        self.lost_calls = LostCalls(self.clock)
         roles = roles_of(self.settings, self.run_id)
         self.connections = Connections(
             self.settings.workers, self.pause, self.sleep, self.clock, roles
@@ -130,7 +133,7 @@ class Run:
     @property
     def patience(self) -> Patience:
         """How to wait while something is made."""
-        return Patience(self.pause, self.sleep)
+        return Patience(self.pause, self.sleep, self.lost_calls)
 
     def pause(self, seconds: float) -> None:
         """Wait for so many seconds.

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from snapback.core.disks.superblocks import Btrfs
-from snapback.core.model import Snapshot, record_of
+from snapback.core.model import SetKey, Snapshot, record_of, set_key
 from snapback.core.model.verdicts import Verified, verdict_of, write_verdict
 from snapback.core.verify.examination import Part, compare, in_light_of, judge, known_earlier
 from snapback.core.verify.verify_plan import companions
@@ -40,7 +40,7 @@ class Prover:
     around: Sequence[Snapshot]
     elsewhere: Elsewhere | None = None
     _bench: Bench = field(default_factory=Bench)
-    _known: dict[str, dict[str, Part]] = field(default_factory=lambda: defaultdict(dict))
+    _known: dict[SetKey, dict[str, Part]] = field(default_factory=lambda: defaultdict(dict))
 
     def prove(self, snapshot: Snapshot) -> Verified | None:
         """Examine a volume made of a snapshot, and write the verdict on the snapshot.
@@ -89,7 +89,7 @@ class Prover:
             digest=self.elsewhere is not None,
             bench=self._bench,
             others=others.nodes if others else None,
-            known=self._known[snapshot.set_id or snapshot.snapshot_id],
+            known=self._known[set_key(snapshot)],
         )
 
     def _write(self, snapshot: Snapshot, parts: Sequence[Part]) -> Verified:

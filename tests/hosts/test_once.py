@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snapback.backup import back_up_place
 from snapback.backup.capture import take_set
-from snapback.backup.fleet import earmark
+from snapback.backup.changes import earmark
 from snapback.core.backup.set_plan import plan_set, renewed
 from snapback.core.model import Place
 from snapback.ec2.instances import instances_by_tag
@@ -58,3 +58,29 @@ def test_one_that_shows_late_is_found_before_anything_is_frozen(
     assert second.problems == ()
     assert [s.snapshot_id for s in second.snapshots] == [s.snapshot_id for s in first.snapshots]
     assert len(sandbox.calls("CreateSnapshots")) == 1
+
+
+def test_a_call_that_takes_effect_late_never_counts_as_frozen(
+    sandbox, load, world, reachable, begin
+):
+    load(instance("web", 4))
+    run = begin(reachable())
+
+    def back_up(late_s):
+        sandbox.advance(60)
+        sandbox.fault("CreateSnapshots", "late", seconds=late_s)
+        (outcome,) = back_up_place(run, *ORDER)
+        return outcome, {one["SnapshotId"]: world.tags(one) for one in world.snapshots()}
+
+    outcome, tags = back_up(30)  # frozen once more, and then it comes
+    assert (outcome.word.text, outcome.exit_code) == ("taken twice", 3)
+    (told,), (late,) = outcome.facts["snapshots"], outcome.facts["late"]
+    assert tags[told]["snapback:consistency"] == "filesystem"
+    assert tags[late]["snapback:consistency"] == "crash"
+    assert tags[told]["snapback:set"] == tags[late]["snapback:set"]
+
+    before = set(tags)
+    outcome, tags = back_up(5)  # seen while it is looked for
+    (found,) = set(tags) - before
+    assert (outcome.word.text, outcome.facts["snapshots"]) == ("less consistent", [found])
+    assert tags[found]["snapback:consistency"] == "crash"

@@ -5,7 +5,7 @@ Read off the layout of the volumes there; decided with reasons, shown or done el
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -52,11 +52,21 @@ class FreezePlan:
     @property
     def shortcomings(self) -> list[str]:
         """What can't be had, a line each; not what is configured so."""
-        return [
+        return self.shortcomings_of(self.prospects)
+
+    def shortcomings_of(self, volume_ids: Collection[str]) -> list[str]:
+        """Return what can't be had of the volumes that were taken in the end, a line each.
+
+        One that was detached meanwhile has no snapshot that could be less than asked. One that was
+        attached was not looked at.
+        """
+        found = [
             f"{volume_id}: {prospect.reason}"
             for volume_id, prospect in self.prospects.items()
-            if prospect.reason and not prospect.as_configured
+            if volume_id in volume_ids and prospect.reason and not prospect.as_configured
         ]
+        new = sorted(set(volume_ids) - self.prospects.keys())
+        return [*found, *(f"{one}: crash-consistent: it was attached meanwhile" for one in new)]
 
     def verdict(self, volume_id: str, *, held: bool) -> Consistency:
         """Return how consistent a volume's snapshot has become.

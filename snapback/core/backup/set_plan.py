@@ -126,6 +126,58 @@ def plan_set(
     )
 
 
+@dataclass(frozen=True)
+class Membership:
+    """What a set holds, given what EC2 took and what the instance has after that.
+
+    :ivar devices: device name -> volume id, of the set's map; the same as planned where nothing
+        has changed.
+    :ivar missing: the volumes without a snapshot, although they may have been attached.
+    :ivar detached: those without one that had been detached before the call.
+    :ivar attached: those with one that were attached after the plan was made.
+    :ivar unknown: those with one of which no device is known, so that it has no record.
+    """
+
+    devices: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def membership(plan: SetPlan, taken: Collection[str], now: Instance | None) -> Membership:
+    """Decide what belongs to a set.
+
+    A volume without a snapshot is taken out of the set's map only where EC2 says after the call
+    that it isn't attached any more, and never the root volume unless another has replaced it: what
+    has no root volume can't be restored.
+
+    :param taken: the volumes with a snapshot.
+    :param now: the instance as EC2 described it after the call; ``None``: it isn't known, or gone.
+    """
+    attached_now = dict(now.devices) if now else dict(plan.instance.devices)
+    roots = {plan.instance.root_volume_id} if not _has_root(taken, now) else set()
+    lacking = [v for v in plan.devices.values() if v not in taken]
+    detached = [v for v in lacking if v not in attached_now.values() and v not in roots]
+    missing = [v for v in lacking if v not in detached]
+    devices = {device: volume for device, volume in attached_now.items() if volume in taken}
+    for device, volume in plan.devices.items():
+        if volume not in detached and volume not in devices.values():
+            devices.setdefault(device, volume)
+    planned = set(plan.devices.values())
+    return Membership(
+        devices=devices,
+        missing=tuple(sorted(missing)),
+        detached=tuple(sorted(detached)),
+        attached=tuple(sorted(set(taken) - planned)),
+        unknown=tuple(sorted(set(taken) - set(devices.values()))),
+    )
+
+
+def _has_root(taken: Collection[str], now: Instance | None) -> bool:
+    return now is not None and now.root_volume_id in taken
+
+
 def renewed(plan: SetPlan) -> SetPlan:
     """Answer the plan for taking the same once more: another set."""
     set_id = new_set_id()

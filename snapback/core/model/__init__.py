@@ -269,6 +269,20 @@ def taken_at(snapshot: Snapshot) -> datetime:
     return snapshot.record.taken_at if snapshot.record else snapshot.started_at
 
 
+SetKey = tuple[Home, str, datetime]
+
+
+def set_key(snapshot: Snapshot) -> SetKey:
+    """Return what the members of one set have alike, and those of no other set.
+
+    An id isn't enough. Where EC2's answer was lost and the call was repeated, the first call may
+    have taken effect late: then there are two sets with one id, each of an instant of its own. A
+    snapshot without a set is a set of one.
+    """
+    record = record_of(snapshot)
+    return record.timeline.home, snapshot.set_id or snapshot.snapshot_id, record.taken_at
+
+
 def by_age(snapshot: Snapshot) -> tuple[datetime, datetime, str]:
     """Return the key that sorts snapshots with a record, oldest data first."""
     return record_of(snapshot).taken_at, snapshot.started_at, snapshot.snapshot_id

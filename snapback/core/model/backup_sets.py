@@ -1,7 +1,8 @@
 """The sets of an instance's snapshots at one place: what belongs together, and what is missing.
 
-The members of a set that snapback took name each other, in their tags, all in the same words: what
-names others, or names them otherwise, is another set. Snapshots that were taken
+The members of a set that snapback took name each other, in their tags, all in the same words, and
+are of one instant: what names others, or names them otherwise, or is of another instant, is another
+set. Snapshots that were taken
 one by one (by ``create_snapshot``, and all of django-fabfile's) belong together where they were
 taken within ten minutes. All goes by the record's time, which survives replication.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from snapback.core.model import Home, Place, Snapshot, by_age, record_of
+from snapback.core.model import Place, SetKey, Snapshot, by_age, record_of, set_key
 from snapback.core.model import tags as our_tags
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import verdict_of
@@ -105,13 +106,13 @@ class Choice:
 
 def sets_of(snapshots: Iterable[Snapshot], instance_id: str) -> list[BackupSet]:
     """Answer the sets of an instance among the snapshots of one place, the newest first."""
-    named: dict[tuple[Home, str, str], list[Snapshot]] = defaultdict(list)
+    named: dict[tuple[SetKey, str], list[Snapshot]] = defaultdict(list)
     lone: list[Snapshot] = []
     for snapshot in snapshots:
         if snapshot.record and snapshot.record.instance == instance_id:
             if devices := _devices(snapshot):
                 said = json.dumps(devices, sort_keys=True)
-                named[snapshot.record.timeline.home, snapshot.set_id, said].append(snapshot)
+                named[set_key(snapshot), said].append(snapshot)
             else:
                 lone.append(snapshot)
     found = [_named(members) for members in named.values()]

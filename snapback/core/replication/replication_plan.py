@@ -12,7 +12,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from snapback.core.model import Home, Identity, Place, Record, Snapshot, Timeline, by_age, record_of
+from snapback.core.model import (
+    Identity,
+    Place,
+    Record,
+    SetKey,
+    Snapshot,
+    Timeline,
+    by_age,
+    record_of,
+    set_key,
+)
 from snapback.core.model.reasons import Reason
 
 Members = Sequence[Snapshot]
@@ -201,10 +211,9 @@ def _once(snapshots: Iterable[Snapshot], but_of: str) -> list[Snapshot]:
 
 
 def _sets(snapshots: Iterable[Snapshot]) -> list[Members]:
-    found: dict[tuple[Home, str], list[Snapshot]] = defaultdict(list)
+    found: dict[SetKey, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
-        home = record_of(snapshot).timeline.home
-        found[home, snapshot.set_id or snapshot.snapshot_id].append(snapshot)
+        found[set_key(snapshot)].append(snapshot)
     return list(found.values())
 
 

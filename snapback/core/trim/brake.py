@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snapback.core.model import Snapshot, Timeline, record_of
-from snapback.core.trim.retention import Judgement, SetKey, newest_of
+from snapback.core.model import SetKey, Snapshot, Timeline, record_of, set_key
+from snapback.core.trim.retention import Judgement, newest_of
 
 FEWEST_DAYS = 20
 MOST_STOPPED = 2
@@ -98,8 +98,7 @@ def timelines_that_share_sets(snapshots: Iterable[Snapshot]) -> Mapping[Timeline
     sets: dict[SetKey, set[Timeline]] = defaultdict(set)
     for snapshot in snapshots:
         if snapshot.record and snapshot.set_id:
-            timeline = snapshot.record.timeline
-            sets[timeline.home, snapshot.set_id].add(timeline)
+            sets[set_key(snapshot)].add(snapshot.record.timeline)
     groups: dict[Timeline, set[Timeline]] = {}
     for members in {frozenset(members) for members in sets.values()}:
         group = set(members).union(*(groups.get(timeline, ()) for timeline in members))

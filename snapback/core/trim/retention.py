@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from snapback.core.model import Home, Snapshot, Timeline, by_age, record_of
+from snapback.core.model import Home, SetKey, Snapshot, Timeline, by_age, record_of, set_key
 from snapback.core.model import tags as our_tags
 from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import GOOD, is_corrupt, verdict_of
@@ -25,7 +25,6 @@ from snapback.core.trim.policy import Policy
 from snapback.core.trim.reach import Reach, earliest_period, reach_of
 from snapback.core.trim.reasons import TrimReason
 
-SetKey = tuple[Home, str]
 BY_THE_BRAKE = Reason(TrimReason.STOPPED, "stopped by the brake")
 
 
@@ -356,8 +355,8 @@ def _keep_sets_whole(
     doubles: dict[str, Reason[TrimReason]] = {}
     for snapshot in oldest_first:
         if snapshot.set_id:
-            members[record_of(snapshot).timeline.home, snapshot.set_id].append(snapshot)
-    for (_, set_id), snapshots_of_set in members.items():
+            members[set_key(snapshot)].append(snapshot)
+    for (_, set_id, _), snapshots_of_set in members.items():
         kept = [s for s in snapshots_of_set if reasons[s.snapshot_id]]
         kept_ids = {record_of(s).identity: s.snapshot_id for s in reversed(kept)}
         for snapshot in snapshots_of_set if kept else ():

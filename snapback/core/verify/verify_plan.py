@@ -107,7 +107,7 @@ def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[Bac
 
     What is still pending isn't missing, nor is a root volume that backups leave out by its tag.
     """
-    found: dict[str, BackupSet] = {}
+    found: list[BackupSet] = []
     ids = {snapshot.snapshot_id for snapshot in chosen}
     for instance_id in sorted({record_of(s).instance for s in chosen} - {""}):
         for one in sets_of(everything, instance_id):
@@ -117,8 +117,8 @@ def gaps(everything: Sequence[Snapshot], chosen: Sequence[Snapshot]) -> list[Bac
                 if why.kind in (NotRestorable.NO_SNAPSHOT, NotRestorable.IN_ERROR)
             ]
             if one.set_id and lacking and ids & {m.snapshot_id for m in one.members}:
-                found[one.set_id] = one
-    return list(found.values())
+                found.append(one)
+    return found
 
 
 def companions(snapshot: Snapshot, around: Iterable[Snapshot]) -> list[Snapshot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -258,3 +259,16 @@ def test_a_set_of_other_volumes_than_the_older_ones_is_told() -> None:
     first = chosen([other])
     assert isinstance(first, Choice)
     assert not first.is_unrelated
+
+
+def test_two_sets_with_one_id_are_told_apart_by_their_instant() -> None:
+    def ids(snapshots: Sequence[Snapshot]) -> set[str]:
+        return {one.snapshot_id for one in snapshots}
+
+    late = whole("2026-11-01T03:00:00", "set-1")
+    told = whole("2026-11-01T03:01:07", "set-1")
+    assert [ids(one.members) for one in sets_of([*late, *told], WEB)] == [ids(told), ids(late)]
+    assert isinstance(chosen([late[0], told[1]]), str)  # by counting it would be whole
+    choice = chosen([*late, told[0], replace(told[1], state="pending")])
+    assert isinstance(choice, Choice)
+    assert ids(choice.chosen.members) == ids(late)

@@ -267,3 +267,14 @@ def test_whatever_there_is_the_plan_keeps_its_promises(told: Any) -> None:
     assert planned(here, done).lacking == []
     # Nothing is both known and to be done.
     assert not {known.source.snapshot_id for known in plan.known} & set(sources(plan.steps))
+
+
+def test_of_two_sets_with_one_id_the_later_is_replicated() -> None:
+    late, told = (
+        [
+            snapshot(f"2026-11-24T03:0{minute}", volume=v, name=f"{v}{minute}", set_id="set-1")
+            for v in "ab"
+        ]
+        for minute in (0, 1)
+    )
+    assert names(lacking([*late, *told], [], WEST)) == ["a1", "b1"]

@@ -814,3 +814,25 @@ def test_what_a_transfer_in_flight_needs_is_kept() -> None:
     assert kept([old, new], policy(daily=1)) == ["new"]
     verdicts = judged([old, new], policy(daily=1), protection=flying)
     assert words(verdicts["old"]) == ("source of a transfer into eu-west-1",)
+
+
+def test_two_sets_with_one_id_count_as_one_backup() -> None:
+    """As where a call whose answer was lost took effect late, beside the one that was repeated."""
+    last = [snapshot("2026-11-25T03:00", volume=v, name=f"last-{v}", set_id="set-2") for v in "ab"]
+
+    def night(*, told: Consistency) -> list[Snapshot]:
+        return [
+            snapshot(
+                f"2026-11-24T03:0{minute}",
+                volume=v,
+                name=f"{v}{minute}",
+                set_id="set-1",
+                consistency=consistency,
+            )
+            for minute, consistency in ((0, Consistency.CRASH), (1, told))
+            for v in "ab"
+        ] + last
+
+    by = policy(daily=9)
+    assert kept(night(told=Consistency.CRASH), by) == ["a0", "b0", "last-a", "last-b"]
+    assert kept(night(told=Consistency.FILESYSTEM), by) == ["a1", "b1", "last-a", "last-b"]
