@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from snapback.core.restore.restore_plan import Given
+from snapback.core.restore.selection import LATELY, Selection
 from snapback.restore.common import Restoration
 from snapback.restore.images import create_one_ami
-from snapback.restore.instances import LATELY, Selection, restore_by_tag, restore_one_instance
+from snapback.restore.instances import restore_by_tag, restore_one_instance
 from snapback.restore.volumes import restore_one_volume
 from snapback.run import current
 from snapback.run.fanout import or_raise

@@ -296,9 +296,10 @@ def restore_instances_by_tag(
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.core.restore.restore_plan import Given
+        from snapback.core.restore.selection import LATELY, Selection
         from snapback.ec2.regions import check_name
         from snapback.report.restores import restore_report
-        from snapback.restore.instances import LATELY, Selection, restore_by_tag
+        from snapback.restore.instances import restore_by_tag
         from snapback.snapshots.search import moment
 
         if src_region_name:
