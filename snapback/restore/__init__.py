@@ -113,6 +113,8 @@ def restore_instance(
 ) -> Restoration:
     """Launch an instance as an original was, from the newest whole set of its snapshots.
 
+    Nothing is launched while another run restores the same instance as of the same time.
+
     :param at: the set is not later than this: an aware datetime, or a text like
         ``2026-11-01T03:00`` (UTC).
     :param region_name: where the snapshots lie, and the instance will be; may be contracted;
@@ -127,8 +129,8 @@ def restore_instance(
     :raises ItemsFailed: it was refused or failed; its ``outcomes`` say why. Nothing is left.
 
     Source: DescribeSnapshots, DescribeSubnets, DescribeSecurityGroups, DescribeKeyPairs,
-    RegisterImage, DescribeImages, RunInstances, DescribeInstances, CreateTags,
-    ModifyInstanceAttribute, DeleteTags, DeregisterImage.
+    CreateKeyPair, RegisterImage, DescribeImages, RunInstances, DescribeInstances, CreateTags,
+    ModifyInstanceAttribute, DeleteTags, DeregisterImage, DeleteKeyPair.
     """
     return or_raise(
         restore_one_instance(
@@ -164,8 +166,8 @@ def restore_instances_by_tag(
 ) -> Restoration:
     """Launch all instances of other regions from their replicas: the day a region is gone.
 
-    One that fails does not stop the others; one that was restored already isn't restored again. No
-    other region is called.
+    One that fails does not stop the others. One that was restored already, or that another run is
+    restoring, isn't restored again. No other region is called.
 
     :param region_name: where the replicas lie, and the instances will be; may be contracted.
     :param tag_name: the tag that selects, on the replicas; ``None``: the configured earmark.

@@ -126,18 +126,15 @@ def others_in_words(
 
 
 @contextmanager
-def held(
-    run: Run, source: BackupSet, rivals: Rivals, told: list[str], left: list[Outcome]
-) -> Iterator[None]:
-    """Hold the claim of a restore as long as the context lasts.
+def held(run: Run, source: BackupSet, rivals: Rivals, left: list[Outcome]) -> Iterator[str]:
+    """Hold the claim of a restore as long as the context lasts; why there is none, or ``""``.
 
-    :param told: why there is no claim is added here.
     :param left: a claim that can't be given back is added here; it ends by itself.
     :raises Collision: somebody else is restoring the original, or has meanwhile.
 
     Source: as :func:`snapback.workers.claims.held`, and DescribeInstances.
     """
-    place = source.place
+    place, unclaimed = source.place, ""
 
     def tell_left(why: str) -> None:
         left.append(outcome(source.instance_id, Word.LEFT_BEHIND, why, place, {}))
@@ -149,13 +146,13 @@ def held(
         except (Collision, Interrupted):
             raise
         except SnapbackError as error:
-            told.append(f"not claimed, so others may restore it at the same time: {error}")
+            unclaimed = f"not claimed, so others may restore it at the same time: {error}"
             with about(**{**of_item(place), "resource": source.instance_id}):
-                log.warning("%s", told[-1])
+                log.warning("%s", unclaimed)
         for one in _meanwhile(run, source, rivals):
             what = one.tags[our_tags.RESTORED]
             raise AlreadyRestored(f"{one.instance_id} has come since the plan was made: {what}")
-        yield
+        yield unclaimed
 
 
 def _meanwhile(run: Run, source: BackupSet, rivals: Rivals) -> list[Instance]:

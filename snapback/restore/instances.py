@@ -250,8 +250,10 @@ def make_instance(
     """
     told, rows = list(beside), list[Outcome]()
     try:
-        with claims.held(run, plan.source, rivals, told, rows):
+        with claims.held(run, plan.source, rivals, rows) as unclaimed:
             made = _launch(run, plan)
+            made.facts["unclaimed"] = unclaimed
+            told.append(unclaimed)
             if instance_id := made.facts["made"]:
                 rows += claims.doubles_of(run, plan.source, rivals, instance_id, told)
     except SnapbackError as error:
