@@ -343,5 +343,6 @@ def outcome_of(
         "made": made.instance_id if made else None,
         "address": (made.public_dns_name or made.private_ip_address) if made else None,
         "volumes": dict(made.devices) if made else {},
+        "unclaimed": "",
     }
     return outcome(plan.source.instance_id, word, explanation, plan.source.place, facts)
