@@ -106,7 +106,7 @@ def refuse_if_under_way(source: BackupSet, others: Iterable[Lent], rivals: Rival
 
 def _by(other: Lent, origin: Origin, mine: Origin) -> str:
     at = "" if origin.as_of == mine.as_of else f" as of {origin.as_of}"
-    return f"by {other.run_id} until {other.expires_at:%H:%M:%S} UTC or longer{at}"
+    return f"by {other.run_id} until {other.expires_at:%Y-%m-%d %H:%M:%S} UTC or longer{at}"
 
 
 def others_in_words(
