@@ -28,7 +28,9 @@
     ├── LeftFrozen                 4  a file system may be left frozen
     ├── Collision                  0  somebody has done it, or is at it
     │   ├── AlreadyReplicated      0  there is a replica, or a newer one
-    │   └── BeingReplicated        0  a replica is on its way
+    │   ├── BeingReplicated        0  a replica is on its way
+    │   ├── AlreadyRestored        0  an instance was restored of it meanwhile
+    │   └── BeingRestored          0  another run is restoring it
     ├── LeftBehind                 4  something temporary could not be taken down
     ├── Interrupted                1  stopped by Ctrl-C or SIGTERM
     └── ItemsFailed                1, 3 or 4: the worst of many outcomes
@@ -303,6 +305,21 @@ class BeingReplicated(Collision):
     """A replica of the snapshot is on its way; whoever makes it has shown life lately."""
 
     word = Word.BEING_REPLICATED
+
+
+class AlreadyRestored(Collision):
+    """An instance was restored of the original since the plan was made."""
+
+    word = Word.ALREADY_RESTORED
+
+
+class BeingRestored(Collision):
+    """Another run is restoring the original, or has died at it a few minutes ago."""
+
+    word = Word.BEING_RESTORED
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; if that run is dead, 'fab sweep --run' with its id frees it"
 
 
 class LeftBehind(SnapbackError):

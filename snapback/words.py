@@ -21,6 +21,7 @@ class Word(Enum):
     DELETED = "deleted", 0
     WOULD = "would do", 0
     ALREADY_RESTORED = "already restored", 0
+    BEING_RESTORED = "being restored", 0
     BEGUN = "begun", 0
     MOUNTED = "mounted", 0
     ALREADY_REPLICATED = "already replicated", 0
@@ -42,6 +43,7 @@ class Word(Enum):
     STOPPED = "stopped", 3
     BROKEN = "broken", 3
     NO_VOLUMES = "no volumes", 3
+    RESTORED_TWICE = "restored twice", 3
     NOT_IN_BIN = "not in the bin", 3
     CORRUPT = "corrupt", 1
     NOT_WRITTEN_DOWN = "deleted, not written down", 1

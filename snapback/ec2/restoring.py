@@ -12,6 +12,7 @@ from snapback.core.model.original import Disk
 from snapback.core.restore.image_plan import ImagePlan, Mapped
 from snapback.core.restore.options_plan import Cores
 from snapback.core.restore.restore_plan import ANY, InstancePlan, Site, There, Wanted
+from snapback.core.restore.restored import read_origin
 from snapback.core.restore.volume_plan import VolumePlan
 from snapback.ec2.calls import call, pages
 from snapback.ec2.instances import instances_by_tag
@@ -98,6 +99,21 @@ def restored_before(conn: Any, place: Place) -> list[Instance]:
     """
     found = instances_by_tag(conn, place, our_tags.RESTORED, ANY)
     return [instance for instance in found if our_tags.EXPIRES not in instance.tags]
+
+
+def restored_of(conn: Any, place: Place, original: str) -> list[Instance]:
+    """Return the instances that were restored of an original at a place and are whole.
+
+    Source: DescribeInstances.
+    """
+    found = instances_by_tag(conn, place, our_tags.RESTORED, f"{original} as of {ANY}")
+    return [
+        instance
+        for instance in found
+        if our_tags.EXPIRES not in instance.tags
+        and (origin := read_origin(instance.tags))
+        and origin.original == original
+    ]
 
 
 def create_volume(conn: Any, plan: VolumePlan, token: str, tags: Mapping[str, str]) -> str:

@@ -33,6 +33,8 @@ def restore_report(restoration: Restoration, dry_run: bool, verb: str = "restore
     said = [f"{len(made)} of {len(things)} {verb}"]
     if without:
         said.append(f"{without} without the instance profile that is recorded")
+    if unclaimed := sum(bool(one.facts.get("unclaimed")) for one in made):
+        said.append(f"{unclaimed} without a claim: see whether others have restored the same")
     said += tally(things, but={Word.DONE})
     return _report(restoration, said, dry_run)
 

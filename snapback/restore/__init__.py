@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from snapback.core.restore.restore_plan import Given
+from snapback.core.restore.selection import LATELY, Selection
 from snapback.restore.common import Restoration
 from snapback.restore.images import create_one_ami
-from snapback.restore.instances import LATELY, Selection, restore_by_tag, restore_one_instance
+from snapback.restore.instances import restore_by_tag, restore_one_instance
 from snapback.restore.volumes import restore_one_volume
 from snapback.run import current
 from snapback.run.fanout import or_raise
@@ -112,6 +113,8 @@ def restore_instance(
 ) -> Restoration:
     """Launch an instance as an original was, from the newest whole set of its snapshots.
 
+    Nothing is launched while another run restores the same instance as of the same time.
+
     :param at: the set is not later than this: an aware datetime, or a text like
         ``2026-11-01T03:00`` (UTC).
     :param region_name: where the snapshots lie, and the instance will be; may be contracted;
@@ -126,8 +129,9 @@ def restore_instance(
     :raises ItemsFailed: it was refused or failed; its ``outcomes`` say why. Nothing is left.
 
     Source: DescribeSnapshots, DescribeSubnets, DescribeSecurityGroups, DescribeKeyPairs,
-    DescribeInstanceTypes, RegisterImage, DescribeImages, RunInstances, DescribeInstances,
-    CreateTags, ModifyInstanceAttribute, DeleteTags, DeregisterImage.
+    DescribeInstanceTypes, CreateKeyPair, RegisterImage, DescribeImages, RunInstances,
+    DescribeInstances, CreateTags, ModifyInstanceAttribute, DeleteTags, DeregisterImage,
+    DeleteKeyPair.
     """
     return or_raise(
         restore_one_instance(
@@ -163,8 +167,8 @@ def restore_instances_by_tag(
 ) -> Restoration:
     """Launch all instances of other regions from their replicas: the day a region is gone.
 
-    One that fails does not stop the others; one that was restored already isn't restored again. No
-    other region is called.
+    One that fails does not stop the others. One that was restored already, or that another run is
+    restoring, isn't restored again. No other region is called.
 
     :param region_name: where the replicas lie, and the instances will be; may be contracted.
     :param tag_name: the tag that selects, on the replicas; ``None``: the configured earmark.

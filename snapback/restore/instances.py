@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from snapback.core.leases.lease import Kind
-from snapback.core.model import Instance, Place, Snapshot, record_of
-from snapback.core.model import tags as our_tags
-from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
+from snapback.core.leases.lease import Kind, Lent
+from snapback.core.model import Instance, Place
+from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.outcome import Outcome
-from snapback.core.model.reasons import Reason
-from snapback.core.model.times import in_utc
 from snapback.core.restore.image_plan import plan_image
 from snapback.core.restore.options_plan import lost_in, told_not_restored
 from snapback.core.restore.restore_plan import (
@@ -26,12 +23,14 @@ from snapback.core.restore.restore_plan import (
     told_left_out,
     wanted_there,
 )
-from snapback.core.restore.restored import restored_original
+from snapback.core.restore.restored import read_origin
+from snapback.core.restore.selection import Selection, select
 from snapback.ec2.launching import wait_until_running
 from snapback.ec2.restoring import (
     look_there,
     register_image,
     restored_before,
+    restored_of,
     run_instance,
     set_ending,
     set_shutdown,
@@ -40,7 +39,9 @@ from snapback.ec2.restoring import (
 )
 from snapback.ec2.tags import create_tags
 from snapback.ec2.temporary import Lender
-from snapback.errors import LeftBehind, SnapbackError, UsageError
+from snapback.errors import Collision, LeftBehind, SnapbackError, UsageError
+from snapback.restore import claims
+from snapback.restore.claims import Rivals
 from snapback.restore.common import (
     Restoration,
     in_words,
@@ -55,8 +56,6 @@ from snapback.run import Run, fanout
 from snapback.snapshots.catalog import snapshots_with_tag
 from snapback.snapshots.search import as_meant, moment, set_of_instance
 from snapback.words import Word
-
-LATELY = timedelta(days=7)
 
 
 def restore_one_instance(
@@ -77,10 +76,21 @@ def restore_one_instance(
     plan, notes = plan_one(run, instance_id, at, region_name, given or Given(), incomplete)
     if plan.problems:
         return Restoration((outcome_of(plan, Word.REFUSED, in_words((), plan.problems)),), notes)
+    if make:
+        if dry_run:
+            return Restoration((_would(plan, (), Rivals()),), notes)
+        run.progress.plan(notes)
+        return Restoration((make(run, plan),), notes)
+    place = plan.source.place
+    there = restored_of(run.conn(place), place, instance_id)
+    others = claims.under_way(run, place)
+    beside = claims.others_in_words(plan.source, there, others)
+    notes = (*notes, *beside)
+    rivals = Rivals(known=frozenset(one.instance_id for one in there))
     if dry_run:
-        return Restoration((outcome_of(plan, Word.WOULD, in_words(plan.reasons, ())),), notes)
+        return Restoration((_would(plan, others, rivals, beside),), notes)
     run.progress.plan(notes)
-    return Restoration(((make or make_instance)(run, plan),), notes)
+    return Restoration(make_instance(run, plan, rivals, beside), notes)
 
 
 def plan_one(
@@ -111,34 +121,6 @@ def _plans(
         plan_instance(plan_image(one, first), given, wants, there, first)
         for one, wants in zip(sets, wanted, strict=True)
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which instances are restored from their replicas.
-
-    :ivar source_region: only those of this region; empty: of every other.
-    :ivar within: only those last backed up within such a time before the last of all: others are
-        likely to have been given up.
-    """
-
-    tag_name: str | None = None
-    tag_value: str | None = None
-    source_region: str = ""
-    at: datetime | None = None
-    within: timedelta = LATELY
-    incomplete: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What there is to restore at a place.
-
-    :ivar lost: instance id -> why it can't be or isn't restored.
-    """
-
-    choices: dict[str, Choice] = field(default_factory=dict)
-    lost: dict[str, tuple[Word, str]] = field(default_factory=dict)
 
 
 def restore_by_tag(
@@ -191,94 +173,98 @@ def _restore_place(
     if not found.choices and not found.lost:
         why = f"no replica in {place} has the tag {name}={value} and a record"
         return Restoration((outcome(f"{name}={value}", Word.FAILED, why, place, {}),))
-    before = restored_before(run.conn(place), place)
-    there = {restored_original(one.tags)[0]: one for one in before}
+    there: dict[str, list[Instance]] = defaultdict(list)
+    for one in restored_before(run.conn(place), place):
+        if origin := read_origin(one.tags):
+            there[origin.original].append(one)
     again = {i: there[i] for i in found.choices if i in there}
     choices = [choice for i, choice in found.choices.items() if i not in again]
     into = maps_into(run, place, *maps)
     plans = _plans(run, place, [choice.chosen for choice in choices], given, into)
     outcomes = [
-        *(_already(place, i, one, found.choices[i].chosen) for i, one in again.items()),
+        *(row for i, some in again.items() for row in _already(some, found.choices[i].chosen)),
         *(outcome(i, word, why, place, {"of": i}) for i, (word, why) in found.lost.items()),
-        *_all(run, plans, dry_run),
+        *_all(run, place, plans, dry_run),
     ]
     notes = [line for c in choices for line in about(c)]
     return Restoration(tuple(outcomes), tuple(notes))
 
 
-def select(snapshots: Sequence[Snapshot], selection: Selection) -> Found:
-    """Decide which instances are restored from replicas, and from which sets.
-
-    :param snapshots: those at one place. An instance that has natives among them lives there.
-    """
-    at_home = {record_of(snapshot).instance for snapshot in snapshots if snapshot.is_native}
-    of: dict[str, list[Snapshot]] = defaultdict(list)
-    for snapshot in snapshots:
-        record = record_of(snapshot)
-        wanted = selection.source_region in ("", record.region)
-        if wanted and record.instance and record.instance not in at_home:
-            of[record.instance].append(snapshot)
-    sets = {instance_id: sets_of(some, instance_id) for instance_id, some in of.items()}
-    sets = {
-        i: [one for one in some if selection.at is None or one.taken_at <= selection.at]
-        for i, some in sets.items()
-    }
-    lasts = {i: some[0].taken_at for i, some in sets.items() if some}
-    newest = max(lasts.values(), default=datetime.min.replace(tzinfo=UTC))
-    choices: dict[str, Choice] = {}
-    lost: dict[str, tuple[Word, str]] = {}
-    for instance_id in sorted(of):
-        if instance_id not in lasts:
-            lost[instance_id] = Word.EXCLUDED, f"has no set of {in_utc(selection.at or newest)}"
-            continue
-        if newest - lasts[instance_id] > selection.within:
-            lost[instance_id] = (
-                Word.EXCLUDED,
-                f"last backed up {in_utc(lasts[instance_id])}: given up since? Or give --within",
-            )
-            continue
-        choice = choose(sets[instance_id], selection.at, selection.incomplete)
-        if isinstance(choice, Reason):
-            lost[instance_id] = Word.FAILED, str(choice)
-        else:
-            choices[instance_id] = choice
-    return Found(choices=choices, lost=lost)
-
-
-def _all(run: Run, plans: Sequence[InstancePlan], dry_run: bool) -> list[Outcome]:
+def _all(run: Run, place: Place, plans: Sequence[InstancePlan], dry_run: bool) -> list[Outcome]:
     refused = [
         outcome_of(plan, Word.REFUSED, in_words((), plan.problems))
         for plan in plans
         if plan.problems
     ]
     good = [plan for plan in plans if not plan.problems]
+    rivals = Rivals(any_instant=True)
     if dry_run:
-        would = [outcome_of(p, Word.WOULD, in_words(p.reasons, ())) for p in good]
-        return [*would, *refused]
+        others = claims.under_way(run, place) if good else []
+        return [*(_would(plan, others, rivals) for plan in good), *refused]
     run.progress.expect(len(good), "restoring instances")
     results = fanout.each(
         good,
-        lambda plan: make_instance(run, plan),
+        lambda plan: make_instance(run, plan, rivals),
         workers=run.settings.workers,
         stop=run.stop,
         on_done=lambda _: run.progress.done(),
     )
     made = [
         result.value
-        or outcome_of(result.item, word_for(result.error or SnapbackError()), str(result.error))
+        or [outcome_of(result.item, word_for(result.error or SnapbackError()), str(result.error))]
         for result in results
     ]
-    return [*made, *refused]
+    return [*(row for rows in made for row in rows), *refused]
 
 
-def _already(place: Place, instance_id: str, there: Instance, source: BackupSet) -> Outcome:
-    why = f"{there.instance_id} is {there.state}: {there.tags[our_tags.RESTORED]}"
-    facts = {**facts_of(source), "made": there.instance_id, "volumes": dict(there.devices)}
-    return outcome(instance_id, Word.ALREADY_RESTORED, why, place, facts)
+def _would(
+    plan: InstancePlan, others: Sequence[Lent], rivals: Rivals, beside: Sequence[str] = ()
+) -> Outcome:
+    """Return what would become of an instance, given the claims of others."""
+    try:
+        claims.refuse_if_under_way(plan.source, others, rivals)
+    except Collision as error:
+        return outcome_of(plan, word_for(error), str(error))
+    return outcome_of(plan, Word.WOULD, "; ".join([*map(str, plan.reasons), *beside]))
 
 
-def make_instance(run: Run, plan: InstancePlan) -> Outcome:
-    """Launch the instance of a plan, for good, and answer what became of it."""
+def _already(there: Sequence[Instance], source: BackupSet) -> Iterator[Outcome]:
+    """Yield what is to be told of an original of which there are restored instances."""
+    one = there[0]
+    why = "; ".join(claims.others_in_words(source, there, ()))
+    facts = {**facts_of(source), "made": one.instance_id, "volumes": dict(one.devices)}
+    yield outcome(source.instance_id, Word.ALREADY_RESTORED, why, source.place, facts)
+    of_instant = defaultdict(list)
+    for instance in there:
+        if origin := read_origin(instance.tags):
+            of_instant[origin.as_of].append(instance.instance_id)
+    for ids in of_instant.values():
+        if len(ids) > 1:
+            yield claims.restored_twice(source, ids)
+
+
+def make_instance(
+    run: Run, plan: InstancePlan, rivals: Rivals, beside: Sequence[str] = ()
+) -> tuple[Outcome, ...]:
+    """Launch the instance of a plan, for good, while nobody else does; return what became of it.
+
+    :param beside: what else was restored of its original, in words.
+    """
+    told, rows = list(beside), list[Outcome]()
+    try:
+        with claims.held(run, plan.source, rivals, rows) as unclaimed:
+            made = _launch(run, plan)
+            made.facts["unclaimed"] = unclaimed
+            told.append(unclaimed)
+            if instance_id := made.facts["made"]:
+                rows += claims.doubles_of(run, plan.source, rivals, instance_id, told)
+    except SnapbackError as error:
+        return (outcome_of(plan, word_for(error), str(error)), *rows)
+    return (replace(made, explanation="; ".join(filter(None, [made.explanation, *told]))), *rows)
+
+
+def _launch(run: Run, plan: InstancePlan) -> Outcome:
+    """Launch the instance of a plan, for good, and return what became of it."""
     place = plan.source.place
     conn = run.conn(place)
     made: Instance | None = None
@@ -372,5 +358,6 @@ def outcome_of(
         "made": made.instance_id if made else None,
         "address": (made.public_dns_name or made.private_ip_address) if made else None,
         "volumes": dict(made.devices) if made else {},
+        "unclaimed": "",
     }
     return outcome(plan.source.instance_id, word, explanation, plan.source.place, facts)

@@ -204,8 +204,10 @@ def restore_instance(
 
     A drill waits for EC2's status checks, logs in, runs a command, and takes all down again.
 
-    Exit codes: 0 all done; 1 it failed, and nothing is left of it; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Nothing is launched while another run restores the same instance as of the same time.
+
+    Exit codes: 0 all done, or another run is at it; 1 it failed, and nothing is left of it; 2
+    refused, nothing done; 3 it was restored twice; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
@@ -291,18 +293,21 @@ def restore_instances_by_tag(
     No other region is called. One that fails does not stop the others, and one that was restored
     already isn't restored again, so that it can be run until all is there. See --dry-run first.
 
+    What another run is restoring at the moment is left to it, and told.
+
     Instance profiles and key pairs are left out, and told, unless you ask for them. Settings that
     can't be restored are listed as "not restored".
 
-    Exit codes: 0 all done; 1 something failed; 2 something was refused; 4 something is left behind
-    that needs a hand.
+    Exit codes: 0 all done; 1 something failed; 2 something was refused; 3 something was restored
+    twice; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.core.restore.restore_plan import Given
+        from snapback.core.restore.selection import LATELY, Selection
         from snapback.ec2.regions import check_name
         from snapback.report.restores import restore_report
-        from snapback.restore.instances import LATELY, Selection, restore_by_tag
+        from snapback.restore.instances import restore_by_tag
         from snapback.snapshots.search import moment
 
         if src_region_name:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import signal
 
-
 import pytest
-
 
 from tests.hosts.helpers import HANG_S
 from tests.hosts.replicas import LEG, Fleet, web
-from tests.hosts.test_rsync_faults import go_on, held_up, helpers_at
-from tests.sandbox.replicas import EAST, WEST
+from tests.hosts.test_rsync_faults import go_on, held_up
 
 STOP = "pkill -STOP -x rsync"
 FREEZE = "fsfreeze -f $(findmnt -nro TARGET -S /dev/nvme1n1 | head -n 1)"

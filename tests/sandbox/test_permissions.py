@@ -14,8 +14,9 @@ from snapback.core.model import Place, Volume
 from snapback.ec2 import launching
 from snapback.ec2.temporary import VolumeWish
 from snapback.errors import BeingReplicated
-from snapback.replication.claims import held, renew
+from snapback.replication.claims import held
 from snapback.run import use
+from snapback.workers.claims import renew
 from snapback.workers.sweep import lender_at
 from snapback.workers.watch import Pulse
 from tests.sandbox.conftest import instance

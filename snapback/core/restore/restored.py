@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from snapback.core.model import Snapshot, record_of
 from snapback.core.model import tags as our_tags
@@ -14,6 +15,40 @@ USUAL_DISK = Disk("gp3")
 """What a volume becomes whose type isn't recorded."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a thing was restored of.
+
+    :ivar original: the id of the instance or the volume.
+    :ivar as_of: the instant, as :func:`in_utc` writes it.
+    :ivar source: the name of the set, or the id of the snapshot.
+    """
+
+    original: str
+    as_of: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.original} as of {self.as_of} from {self.source}"
+
+    @property
+    def tag(self) -> dict[str, str]:
+        """The tag that says so."""
+        return {our_tags.RESTORED: str(self)}
+
+
+def origin_of(whole: BackupSet) -> Origin:
+    """Return the origin of an instance that is restored from a set."""
+    return Origin(whole.instance_id, in_utc(whole.taken_at), whole.name)
+
+
+def read_origin(tags: Mapping[str, str]) -> Origin | None:
+    """Return the origin that the tags of a thing name; ``None``: it wasn't restored."""
+    original, _, rest = tags.get(our_tags.RESTORED, "").partition(" as of ")
+    as_of, _, source = rest.partition(" from ")
+    return Origin(original, as_of, source) if original and as_of and source else None
+
+
 def restored_tags(
     snapshot: Snapshot, first: Sequence[str], whole: BackupSet | None = None
 ) -> dict[str, str]:
@@ -23,15 +58,7 @@ def restored_tags(
     :param whole: of an instance, the set that it is restored from.
     """
     record = record_of(snapshot)
-    of, taken_at, source = record.volume, record.taken_at, snapshot.snapshot_id
-    if whole:
-        of, taken_at, source = whole.instance_id, whole.taken_at, whole.name
-    restored = {our_tags.RESTORED: f"{of} as of {in_utc(taken_at)} from {source}"}
+    origin = Origin(record.volume, in_utc(record.taken_at), snapshot.snapshot_id)
+    restored = (origin_of(whole) if whole else origin).tag
     cloned = our_tags.clone({}, snapshot.tags, ours=6, first=first, exclude_tag="", reserve=0)
     return {**cloned, **restored}
-
-
-def restored_original(tags: Mapping[str, str]) -> tuple[str, str]:
-    """Answer of what and from what a thing was restored, as its tags say; empty: it wasn't."""
-    words = tags.get(our_tags.RESTORED, "").split()
-    return (words[0], words[-1]) if len(words) > 1 else ("", "")

@@ -49,6 +49,13 @@ def test_a_restore_counts_what_it_made_and_what_became_of_the_rest(
     assert restore_report(restoration, dry_run=False).summary == [said]
 
 
+def test_a_restore_tells_what_it_made_without_a_claim_and_what_came_twice() -> None:
+    made = became(Word.DONE, of="i-0", made="i-1", unclaimed="not allowed")
+    rows = (made, became(Word.DONE, of="i-2", made="i-3"), became(Word.RESTORED_TWICE))
+    (said,) = restore_report(Restoration(rows), dry_run=False).summary
+    assert said == "2 of 2 restored, 1 without a claim: see whether others have restored the same"
+
+
 def test_a_restore_that_found_nothing_counts_nothing() -> None:
     assert restore_report(Restoration((REGION_FAILED,)), dry_run=False).summary == [
         "0 of 0 restored"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from snapback.core.model import Instance, Place, Snapshot, Volume, original
+from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet, sets_of
 from snapback.core.model.launch_options import UNREADABLE
 from snapback.core.model.original import Disk, Original
@@ -24,7 +25,7 @@ from snapback.core.restore.restore_plan import (
     plan_instance,
     wanted_there,
 )
-from snapback.core.restore.restored import restored_original
+from snapback.core.restore.restored import read_origin
 from snapback.core.restore.volume_plan import plan_volume
 from snapback.core.verify.verify_plan import gaps
 from snapback.errors import UsageError
@@ -172,9 +173,15 @@ def test_at_home_all_is_as_recorded() -> None:
         "us-east-1b",
     )
     assert plan.security_group_ids == ("sg-us1", "sg-us2")
-    assert restored_original(plan.tags) == (WEB.instance_id, "set-1")
+    origin = read_origin(plan.tags)
+    assert origin
+    assert (origin.original, origin.source) == (WEB.instance_id, "set-1")
     assert plan.tags["Name"] == "web"
-    assert restored_original(plan.volume_tags[SDF])[0] == vol("b")
+    of_volume = read_origin(plan.volume_tags[SDF])
+    assert of_volume
+    assert of_volume.original == vol("b")
+    assert read_origin({}) is None
+    assert read_origin({our_tags.RESTORED: "web from set-1 as of yesterday"}) is None
 
 
 def test_elsewhere_all_is_as_mapped_and_groups_fall_together() -> None:
