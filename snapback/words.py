@@ -33,6 +33,7 @@ class Word(Enum):
     UNPROVEN = "unproven", 0
     PARTIAL = "partial", 3
     BUSY = "busy", 3
+    ARCHIVED = "archived", 3
     LESS_CONSISTENT = "less consistent", 3
     OPAQUE = "opaque", 0
     NO_VERDICT = "no verdict", 3

@@ -82,7 +82,7 @@ def plan_verification(
         snapshot
         for snapshot in everything
         if snapshot.state == "completed"
-        and snapshot.storage_tier != "archive"
+        and not snapshot.is_archived
         and (replicas or snapshot.is_native)
     ]
     fit.sort(key=_order)
