@@ -58,8 +58,8 @@ def rsync_snapshot(
 
     One that is pending is waited for.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
+    a snapshot is archived; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:
@@ -124,8 +124,8 @@ def rsync_region(
     Of each volume the latest one, with the whole set that it belongs to, where it isn't replicated
     yet. One that is pending is waited for while others proceed. One that fails stops no other.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
+    a snapshot is archived; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:
@@ -185,8 +185,8 @@ def rsync_all_regions(
 
     Also called replicate_all_regions. Nothing goes back to the region where it was taken.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
+    a snapshot is archived; 4 something is left behind that needs a hand.
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:

@@ -102,7 +102,8 @@ class PassedOver:
     def why(self) -> str:
         """Why it isn't replicated, and what takes its place, in words."""
         others = ", ".join(s.snapshot_id for s in self.archived)
-        why = UNARCHIVE if self.source in self.archived else f"of its set {others} is"
+        is_archived = self.source in self.archived
+        why = UNARCHIVE if is_archived else f"its set can't be used whole without {others}"
         if self.instead is None:
             return f"{why}; there is no other snapshot of its volume to replicate"
         return f"{why}; {self.instead.snapshot_id} of the same volume counts instead"

@@ -71,6 +71,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "unproven": 0,
         "partial": 3,
         "busy": 3,
+        "archived": 3,
         "less consistent": 3,
         "kept all": 3,
         "stopped": 3,
