@@ -58,8 +58,8 @@ def rsync_snapshot(
 
     One that is pending is waited for.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
-    a snapshot is archived; 4 something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
+    something is left behind that needs a hand.
     """
 
     def body(run: Run, screen: Screen, dry: bool) -> Report:

@@ -88,8 +88,6 @@ def test_restores_pass_over_it_and_say_so_and_verifying_counts_it(history, fab, 
     named = ("--volume-id", record.volume, "--zone", f"{EAST}a", "--dry-run")
     volume = fab("restore_volume", *named)
     assert (volume.code, f"passed over: {archived}" in volume.out) == (0, True)
-    image = fab("create_ami", "--instance-id", record.instance, "--dry-run")
-    assert (image.code, f"{archived} is archived" in image.out) == (0, True)
     verified = fab("verify_region", EAST, "--dry-run")
     assert (verified.code, archived in verified.out) == (0, False)
     assert "3 of 3 snapshots" in verified.out
