@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from snapback.core.leases.lease import Kind
-from snapback.core.model import Instance, Place, Snapshot, record_of
+from snapback.core.model import Instance, Place, Snapshot, by_age, record_of
 from snapback.core.model import tags as our_tags
 from snapback.core.model.backup_sets import BackupSet, Choice, choose, sets_of
 from snapback.core.model.outcome import Outcome
@@ -185,7 +185,8 @@ def _restore_place(
     """Restore the instances whose replicas lie at a place."""
     name = selection.tag_name or run.settings.tag_name
     value = selection.tag_value or run.settings.tag_value
-    found = select(snapshots_with_tag(run, place, name, value), selection)
+    snapshots = snapshots_with_tag(run, place, name, value)
+    found = select(snapshots, selection)
     if not found.choices and not found.lost:
         why = f"no replica in {place} has the tag {name}={value} and a record"
         return Restoration((outcome(f"{name}={value}", Word.FAILED, why, place, {}),))
@@ -195,9 +196,13 @@ def _restore_place(
     choices = [choice for i, choice in found.choices.items() if i not in again]
     into = maps_into(run, place, *maps)
     plans = _plans(run, place, [choice.chosen for choice in choices], given, into)
+    names = {record_of(s).instance: s.tags.get("Name", "") for s in sorted(snapshots, key=by_age)}
     outcomes = [
         *(_already(place, i, one, found.choices[i].chosen) for i, one in again.items()),
-        *(outcome(i, word, why, place, {"of": i}) for i, (word, why) in found.lost.items()),
+        *(
+            outcome(i, word, why, place, {"of": i, "name": names.get(i, "")})
+            for i, (word, why) in found.lost.items()
+        ),
         *_all(run, plans, dry_run),
     ]
     notes = [line for c in choices for line in about(c)]
@@ -271,7 +276,12 @@ def _all(run: Run, plans: Sequence[InstancePlan], dry_run: bool) -> list[Outcome
 
 def _already(place: Place, instance_id: str, there: Instance, source: BackupSet) -> Outcome:
     why = f"{there.instance_id} is {there.state}: {there.tags[our_tags.RESTORED]}"
-    facts = {**facts_of(source), "made": there.instance_id, "volumes": dict(there.devices)}
+    facts = {
+        **facts_of(source),
+        "name": there.name,
+        "made": there.instance_id,
+        "volumes": dict(there.devices),
+    }
     return outcome(instance_id, Word.ALREADY_RESTORED, why, place, facts)
 
 

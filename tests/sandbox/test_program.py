@@ -368,3 +368,21 @@ def test_the_second_signal_abandons_at_once(sandbox, load):
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "abandoned" in err
+
+
+def test_each_task_that_changes_something_says_first_which_run_it_is(sandbox, load, fab):
+    load(instance("web", 8))
+    gone = ("--instance-id", "i-0123456789abcdef0")
+    for task in (
+        ("backup_instances_by_tag",),
+        ("sweep",),
+        ("verify_region", "us-east-1"),
+        ("restore_instance", *gone),
+        ("undelete_snapshots", *gone),
+        ("delete_broken_snapshots",),
+    ):
+        assert fab(*task).out.startswith("this is run-"), task
+    assert fab("sweep", "--json").document["task"] == "sweep"
+    assert fab("sweep", "--quiet").out == ""
+    for task in (("sweep", "--dry-run"), ("status",), ("check",)):
+        assert "this is run-" not in fab(*task).out

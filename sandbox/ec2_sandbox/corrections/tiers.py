@@ -38,8 +38,8 @@ class TierCalls(ResponsePart):
         """
         snapshot = self.ec2_backend.get_snapshot(self._needed("SnapshotId"))
         for_good = self.params.get("PermanentRestore") in (True, "true")
-        days = self.params.get("TemporaryRestoreDays")
-        if for_good == (days is not None):
+        days = int(self.params.get("TemporaryRestoreDays") or 0)
+        if for_good == bool(days):
             raise ApiError(
                 "InvalidParameterCombination",
                 "Specify either PermanentRestore or TemporaryRestoreDays.",
@@ -50,7 +50,7 @@ class TierCalls(ResponsePart):
         now = self.ec2_backend.world.clock.now()
         snapshot.restore_start_time = now
         snapshot.storage_tier = "standard"
-        snapshot.restore_expiry_time = None if for_good else now + timedelta(days=int(days))
+        snapshot.restore_expiry_time = None if for_good else now + timedelta(days=days)
         snapshot.last_tiering_start_time = now
         kind = "permanent" if for_good else "temporary"
         snapshot.last_tiering_operation_status = f"{kind}-restore-completed"
@@ -58,7 +58,7 @@ class TierCalls(ResponsePart):
             {
                 "SnapshotId": snapshot.id,
                 "RestoreStartTime": now,
-                "RestoreDuration": None if for_good else int(days),
+                "RestoreDuration": None if for_good else days,
                 "IsPermanentRestore": for_good,
             }
         )
