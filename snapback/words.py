@@ -35,6 +35,7 @@ class Word(Enum):
     UNPROVEN = "unproven", 0
     PARTIAL = "partial", 3
     BUSY = "busy", 3
+    ARCHIVED = "archived", 3
     LESS_CONSISTENT = "less consistent", 3
     TAKEN_TWICE = "taken twice", 3
     OPAQUE = "opaque", 0

@@ -260,6 +260,32 @@ def test_an_archived_snapshot(sandbox: LaunchedSandbox, ec2: Any, web: dict[str,
     assert len(ec2.describe_snapshot_tier_status()["SnapshotTierStatuses"]) == 2
 
 
+def test_an_archived_snapshot_comes_back_for_some_days_or_for_good(
+    sandbox: LaunchedSandbox, ec2: Any, web: dict[str, Any]
+) -> None:
+    take(ec2, web)
+    sandbox.advance(5)
+    there = own(ec2)[0]
+    archived, zone = there["SnapshotId"], ec2.describe_availability_zones()["AvailabilityZones"][0]
+    days = {"SnapshotId": archived, "TemporaryRestoreDays": 2}
+    volume = {"SnapshotId": archived, "AvailabilityZone": zone["ZoneName"]}
+    assert code(lambda: ec2.restore_snapshot_tier(**days)) == "IncorrectState"
+    ec2.modify_snapshot_tier(SnapshotId=archived, StorageTier="archive")
+    assert code(lambda: ec2.create_volume(**volume)) == "IncorrectState"
+    neither = code(lambda: ec2.restore_snapshot_tier(SnapshotId=archived))
+    assert neither == "InvalidParameterCombination"
+    assert ec2.restore_snapshot_tier(**days)["RestoreDuration"] == 2
+    ec2.create_volume(**volume)
+    now = {x["SnapshotId"]: x for x in own(ec2)}[archived]
+    assert (now["StorageTier"], "RestoreExpiryTime" in now) == ("standard", True)
+    sandbox.advance(2 * 24 * 3600)
+    now = {x["SnapshotId"]: x for x in own(ec2)}[archived]
+    assert (now["StorageTier"], "RestoreExpiryTime" in now) == ("archive", False)
+    ec2.restore_snapshot_tier(SnapshotId=archived, PermanentRestore=True)
+    sandbox.advance(9 * 24 * 3600)
+    assert {x["SnapshotId"]: x["StorageTier"] for x in own(ec2)}[archived] == "standard"
+
+
 def test_what_aws_backup_manages_is_protected(sandbox: LaunchedSandbox, ec2: Any) -> None:
     tags = {"aws:backup:source-resource": "x"}
     sandbox.load_fleet({"regions": {"us-east-1": {"snapshots": [{"size": 1, "tags": tags}]}}})

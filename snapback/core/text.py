@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from snapback.core.secrets import redact
 
 LONGEST_SAID = 500
@@ -9,6 +12,9 @@ LONGEST_SAID = 500
 
 _GAP = " ... "
 _LONGEST_READ = 1 << 16
+_PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+_LONGEST_QUOTED = 100
 
 
 def printable(text: str) -> str:
@@ -32,6 +38,22 @@ def abridged(text: str, most: int = LONGEST_SAID) -> str:
     room = most - len(_GAP)
     begin, end = said[: room - room // 2], said[len(said) - room // 2 :]
     return f"{_without_last_word(begin)}{_GAP}{_without_first_word(end)}"
+
+
+def is_page(body: str) -> bool:
+    """Return whether a text is an HTML page."""
+    return bool(_PAGE.match(body))
+
+
+def plain_body(body: str) -> str:
+    """Return what came instead of an answer, in plain words: an HTML page is told by its title."""
+    if not body.strip():
+        return "nothing"
+    if is_page(body):
+        title = _TITLE.search(body[:_LONGEST_READ])
+        said = abridged(html.unescape(title[1]), _LONGEST_QUOTED) if title else ""
+        return f'an HTML page titled "{said}"' if said else "an HTML page without a title"
+    return f'what begins with "{abridged(body[:_LONGEST_QUOTED])}"'
 
 
 def _without_last_word(begin: str) -> str:

@@ -194,7 +194,7 @@ def _principals(run: Run, account: str, arn: str) -> Line:
         with run.connections.other("iam", _somewhere(run, account)) as conn:
             return judge_principals(who_may_delete(authorization_details(conn)), subject)
     except SnapbackError as error:
-        return not_examined("who may delete", subject, str(error))
+        return not_examined("who may delete", subject, error)
 
 
 def check_tasks(text: str | None, known: Sequence[str]) -> list[str]:

@@ -87,7 +87,7 @@ def try_tasks(
         lines.append(line)
         lacking += missing
     unread = [
-        not_examined("permissions", str(place := result.item.place), str(result.error), place)
+        not_examined("permissions", str(place := result.item.place), result.error, place)
         for result in results
         if result.error
     ]

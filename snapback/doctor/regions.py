@@ -49,7 +49,7 @@ class Sight:
         try:
             return look()
         except SnapbackError as error:
-            self.lines.append(not_examined(check, str(self.place), str(error), self.place))
+            self.lines.append(not_examined(check, str(self.place), error, self.place))
             return None
 
 
@@ -77,8 +77,9 @@ def look_everywhere(
         if result.value:
             sights.append(result.value)
             continue
-        why = not_examined("region", str(result.item), str(result.error), result.item)
-        sights.append(Sight(result.item, [why]))
+        if result.error:
+            why = not_examined("region", str(result.item), result.error, result.item)
+            sights.append(Sight(result.item, [why]))
     return sights
 
 

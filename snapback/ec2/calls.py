@@ -16,7 +16,9 @@ Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/query-api-trouble
 
 from __future__ import annotations
 
+import ast
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +26,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from snapback.core.secrets import redact
-from snapback.core.text import abridged
+from snapback.core.text import abridged, is_page, plain_body
 from snapback.ec2.pace import Pace, Turn, Wait
 from snapback.errors import (
     ApiError,
@@ -50,6 +52,11 @@ LONGEST_THROTTLED_S = 15 * 60.0
 MOST_REPEATED = 5
 LONGEST_PAUSE_S = 20.0
 FIRST_PAUSE_S = 0.25
+
+_QUOTED_BODY = re.compile(
+    r"""succeed:\nb(['"])((?:[^\\'"\n]|\\.|(?!\1)['"]){0,8192}+)""", re.DOTALL
+)
+_CUT_ESCAPE = re.compile(r"((?:\\\\)*)\\(?:x[0-9a-f]?)?\Z")
 
 _TURN = "snapback_turn"
 _LOST = "snapback_answer_lost"
@@ -256,9 +263,10 @@ def may_have_succeeded_before(error: ApiError) -> bool:
 
 def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:
     """Answer the error of ours that says the same as one of botocore's."""
-    reason = abridged(str(error))
     if isinstance(error, aws.ClientError):
         return _refusal(error, action, region)
+    body = _body_of(error)
+    reason = abridged(str(error)) if body is None else _not_awss(body)
     if isinstance(error, aws.UnauthorizedSSOTokenError | aws.SSOTokenLoadError):
         return CredentialsError(f"the AWS sign-in has expired: run 'aws sso login' ({reason})")
     if isinstance(error, _NO_CREDENTIALS):
@@ -278,9 +286,23 @@ def in_our_words(error: Exception, action: str, region: str) -> SnapbackError:
     return ApiError(action, region, type(error).__name__, reason)
 
 
+def _not_awss(body: str) -> str:
+    return f"it isn't AWS's, but {plain_body(body)}: is there a proxy, or a sign-in page, between?"
+
+
+def _body_of(error: Exception) -> str | None:
+    """Return what came instead of XML: botocore quotes it, as Python writes bytes."""
+    found = _QUOTED_BODY.search(str(error)) if isinstance(error, ResponseParserError) else None
+    if not found:
+        return None
+    quote, inside = found[1], _CUT_ESCAPE.sub(r"\1", found[2])
+    return bytes(ast.literal_eval(f"b{quote}{inside}{quote}")).decode(errors="replace")
+
+
 def _refusal(error: aws.ClientError, action: str, region: str) -> SnapbackError:
     code = error.response["Error"].get("Code", "")
-    reason = redact(error.response["Error"].get("Message", "") or "EC2 gives no reason")
+    said = error.response["Error"].get("Message", "")
+    reason = _not_awss(said) if is_page(said) else redact(said or "EC2 gives no reason")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _EXPIRED:
         return CredentialsError(

@@ -6,10 +6,12 @@ import ipaddress
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from snapback.core.text import plain_body
 from snapback.errors import SnapbackError
 
 CHECKIP = "https://checkip.amazonaws.com/"
 TIMEOUT_S = 10
+LONGEST_READ = 4096
 
 
 def own_cidr(url: str = CHECKIP) -> str:
@@ -19,11 +21,22 @@ def own_cidr(url: str = CHECKIP) -> str:
     """
     try:
         with urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 (https, or a test's own)
-            said = answer.read(100).decode("ascii", "replace").strip()
-        address = ipaddress.ip_address(said)
+            said = answer.read(LONGEST_READ).decode("utf-8", "replace").strip()
+        address = _address(said)
     except (OSError, URLError, ValueError) as error:
         raise SnapbackError(
             f"this machine's address can't be found out at {url} ({error}): name the addresses "
             "that temporary instances are to let in, temporary.source_cidr"
         ) from error
     return f"{address}/{address.max_prefixlen}"
+
+
+def _address(said: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address that a service tells.
+
+    :raises ValueError: it tells something else.
+    """
+    try:
+        return ipaddress.ip_address(said)
+    except ValueError:
+        raise ValueError(f"it answers with {plain_body(said)}") from None

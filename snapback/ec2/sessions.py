@@ -15,7 +15,7 @@ from botocore.credentials import (
     CredentialResolver,
     DeferredRefreshableCredentials,
 )
-from botocore.parsers import ResponseParserFactory
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
@@ -120,7 +120,7 @@ def session_in(role: Role, source: Session, make_sts: Callable[..., Any]) -> Ses
     def assume() -> dict[str, Any]:
         try:
             found: dict[str, Any] = fetcher.fetch_credentials()
-        except (aws.BotoCoreError, aws.ClientError) as error:
+        except (aws.BotoCoreError, aws.ClientError, ResponseParserError) as error:
             raise _refusal(role, error) from error
         if read_time(found["expiry_time"]) <= datetime.now(UTC):
             raise CredentialsError(

@@ -102,6 +102,7 @@ def read(place: Place, said: Mapping[str, Any]) -> Snapshot:
         size_gib=said.get("VolumeSize", 0),
         description=description,
         storage_tier=said.get("StorageTier", "standard"),
+        restored_until=said.get("RestoreExpiryTime"),
         encrypted=bool(said.get("Encrypted")),
         tags=tags,
         set_id=tags.get(SET, ""),

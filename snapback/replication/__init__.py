@@ -39,8 +39,8 @@ def rsync_snapshot(
     :param engine: ``"rsync"`` or ``"copy"``; ``None``: the configured one.
     :param synchronously: wait until the replica is completed.
     :param account: the account's name in the configuration; ``None``: all of them.
-    :raises UsageError: there is no such snapshot, or it may not be replicated there; nothing was
-        done.
+    :raises UsageError: there is no such snapshot, it is archived, or it may not be replicated
+        there; nothing was done.
     :raises ItemsFailed: it failed; its ``outcomes`` say how.
 
     Source: DescribeSnapshots, CopySnapshot.
@@ -66,7 +66,8 @@ def rsync_region(
 
     The plan is fixed at the start: of each volume the latest snapshot, with the whole set that it
     belongs to, where it isn't replicated yet. One that is pending is waited for, up to
-    ``minutes_for_snap``, while others proceed; then the newest completed one takes its place.
+    ``minutes_for_snap``, while others proceed; then the newest completed one takes its place. So it
+    does at once where one is archived and has no replica; that is told, and raises as well.
 
     :param src_region_name: may be contracted.
     :param dst_region_name: may be contracted.

@@ -127,6 +127,7 @@ def _as_begun(run: Run, step: Step, copy: Copy, copy_id: str) -> Snapshot:
         progress="",
         description=copy.description,
         storage_tier="standard",
+        restored_until=None,
         encrypted=copy.encrypted,
         tags=copy.tags,
         set_id=copy.tags[our_tags.SET],

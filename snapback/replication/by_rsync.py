@@ -191,7 +191,7 @@ def destination_wish(run: Run, step: Step) -> VolumeWish:
     """
     key = kms_key_of(run, step.destination)
     base = step.base
-    usable = base and base.size_gib <= step.source.size_gib and base.storage_tier == "standard"
+    usable = base and base.size_gib <= step.source.size_gib
     return VolumeWish(
         size_gib=step.source.size_gib,
         snapshot_id=base.snapshot_id if base and usable else "",

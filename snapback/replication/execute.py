@@ -13,6 +13,7 @@ from snapback.core.model import Identity, Place, Snapshot
 from snapback.core.model.outcome import Outcome, word_for
 from snapback.core.replication.replication_plan import (
     Known,
+    PassedOver,
     Present,
     ReplicationPlan,
     Step,
@@ -36,8 +37,7 @@ def carry_out(run: Run, plan: ReplicationPlan, opener: Opener, options: Options)
 
     :raises SnapbackError: the engine could not be opened; nothing was replicated.
     """
-    outcomes = [_known(known, plan) for known in plan.known]
-    outcomes += [_broken(snapshot, plan) for snapshot in plan.broken]
+    outcomes = _told_before(plan)
     if not plan.steps and not plan.waiting:
         return outcomes
     coming = _Coming(run, plan)
@@ -176,6 +176,20 @@ def _became(
     return _outcome(result.item, Word.BEGUN, f"pending ({replica.progress or '0%'})", replica)
 
 
+def _told_before(plan: ReplicationPlan) -> list[Outcome]:
+    """Return what is told of a plan whether it is carried out or not."""
+    return [
+        *(_known(known, plan) for known in plan.known),
+        *(_archived(one, plan) for one in plan.archived),
+        *(_broken(snapshot, plan) for snapshot in plan.broken),
+    ]
+
+
+def _archived(one: PassedOver, plan: ReplicationPlan) -> Outcome:
+    step = Step(source=one.source, destination=plan.destination)
+    return _outcome(step, Word.ARCHIVED, one.why)
+
+
 def _known(known: Known, plan: ReplicationPlan) -> Outcome:
     step, reason = Step(source=known.source, destination=plan.destination), known.reason
     is_pending = reason.kind is Present.PENDING
@@ -197,23 +211,26 @@ def _broken(replica: Snapshot, plan: ReplicationPlan) -> Outcome:
     )
 
 
-def would(run: Run, plan: ReplicationPlan) -> list[Outcome]:
-    """Answer what carrying a plan out would do, of each snapshot in it."""
+def would(run: Run, plan: ReplicationPlan, options: Options) -> list[Outcome]:
+    """Return what carrying a plan out would do, of each snapshot in it."""
     minutes = run.settings.minutes_for_snap
-    outcomes = [_known(known, plan) for known in plan.known]
-    outcomes += [_broken(snapshot, plan) for snapshot in plan.broken]
-    outcomes += [_outcome(step, Word.WOULD, _how(step)) for step in plan.steps]
+    outcomes = _told_before(plan)
+    outcomes += [_outcome(step, Word.WOULD, _how(step, options)) for step in plan.steps]
     for one in plan.waiting:
         instead = ", ".join(step.source.snapshot_id for step in one.instead)
         why = f"once it is completed; after {minutes:g} minutes " + (
             f"{instead} instead" if instead else "it fails"
         )
-        outcomes += [_outcome(step, Word.WOULD, f"{_how(step)}, {why}") for step in one.pending]
+        outcomes += [
+            _outcome(step, Word.WOULD, f"{_how(step, options)}, {why}") for step in one.pending
+        ]
     return outcomes
 
 
-def _how(step: Step) -> str:
-    return f"changes since {step.base.snapshot_id}" if step.base else "in full"
+def _how(step: Step, options: Options) -> str:
+    if not step.base or (options.engine == "copy" and not step.is_base_newest):
+        return "in full"
+    return f"changes since {step.base.snapshot_id}"
 
 
 def _outcome(step: Step, word: Word, explanation: str, replica: Snapshot | None = None) -> Outcome:

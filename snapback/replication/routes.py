@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from snapback.core.model import Place, Snapshot
+from snapback.core.model.backup_sets import unusable
 from snapback.core.model.outcome import Outcome
 from snapback.core.replication.replication_plan import Known, ReplicationPlan, Waiting
 from snapback.ec2.regions import check_name
@@ -95,6 +96,8 @@ def _plan_one(run: Run, leg: Leg, snapshot: Snapshot, force: bool) -> Replicatio
     plan = ReplicationPlan(source=leg.source, destination=leg.destination)
     if there and not (force and there.state == "completed"):
         return replace(plan, known=(Known(snapshot, there),))
+    if snapshot.is_archived:
+        raise UsageError(f"{snapshot.snapshot_id} {unusable(snapshot)}")
     step = view.step(snapshot)
     plan = replace(plan, broken=tuple(view.broken({step.record.identity})))
     if snapshot.state == "pending":
@@ -200,7 +203,9 @@ def _finish(
     """Carry the plans out, or say what they would do."""
     all_plans = tuple(plan for _, plan in plans)
     if dry_run:
-        return Replication(all_plans, tuple(one for plan in all_plans for one in would(run, plan)))
+        return Replication(
+            all_plans, tuple(one for plan in all_plans for one in would(run, plan, options))
+        )
     outcomes = _swept(run, all_plans) if options.engine == "rsync" else []
     results = fanout.each(
         plans,

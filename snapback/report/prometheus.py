@@ -63,7 +63,7 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
     )
     yield Metric(
         "snapback_last_snapshot_timestamp_seconds",
-        "When its last completed snapshot was taken.",
+        "When its last completed snapshot that isn't archived was taken.",
         tuple(
             (labels, taken_at(one.history.last).timestamp())
             for one, labels in volumes
@@ -106,8 +106,8 @@ def _of_volumes(judged: Iterable[Judged]) -> Iterator[Metric]:
     ]
     yield Metric(
         "snapback_last_replica_timestamp_seconds",
-        "When the data of its last replica in a region were taken; 0 where one is wanted and "
-        "there is none.",
+        "When the data of its last replica in a region that isn't archived were taken; 0 where one "
+        "is wanted and there is none.",
         tuple(
             (labels, taken_at(replicas.last).timestamp() if replicas.last else 0)
             for labels, replicas in replicas

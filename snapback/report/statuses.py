@@ -196,6 +196,7 @@ def facts_of(history: History) -> dict[str, Any]:
         "last": _dated(history.last, history),
         "oldest": _dated(history.completed[0] if history.completed else None, history),
         "kept": len(history.completed),
+        "archived": sum(one.is_archived for one in history.completed),
         "pending": [_under_way_of(s, history.now) for s in history.pending],
         "in_error": [_in_error(s) for s in history.broken],
         "verified": _verified(history),
@@ -223,6 +224,7 @@ def _replicas_of(replicas: Replicas, history: History) -> dict[str, Any]:
         "wanted": replicas.wanted,
         "last": _dated(replicas.last, history),
         "kept": len(replicas.completed),
+        "archived": sum(one.is_archived for one in replicas.completed),
         "being_replicated": [_under_way_of(s, history.now) for s in replicas.pending],
         "in_error": [_in_error(s) for s in replicas.broken],
     }

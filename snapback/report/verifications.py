@@ -29,6 +29,8 @@ def verification_report(verification: Verification, dry_run: bool) -> Report:
         ]
         found = ", ".join(tally(here)) or "none"
         said += ", to be verified on one temporary instance" if dry_run else f": {found}"
+        if plan.archived:
+            said += f"; {plan.archived} archived, left out"
         if plan.gaps:
             said += f"; sets from which volumes are missing: {len(plan.gaps)}"
         summary.append(said)

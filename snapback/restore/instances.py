@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from snapback.core.leases.lease import Kind, Lent
-from snapback.core.model import Instance, Place
+from snapback.core.model import Instance, Place, by_age, record_of
 from snapback.core.model.backup_sets import BackupSet
 from snapback.core.model.outcome import Outcome
 from snapback.core.restore.image_plan import plan_image
@@ -169,7 +169,8 @@ def _restore_place(
     """Restore the instances whose replicas lie at a place."""
     name = selection.tag_name or run.settings.tag_name
     value = selection.tag_value or run.settings.tag_value
-    found = select(snapshots_with_tag(run, place, name, value), selection)
+    snapshots = snapshots_with_tag(run, place, name, value)
+    found = select(snapshots, selection)
     if not found.choices and not found.lost:
         why = f"no replica in {place} has the tag {name}={value} and a record"
         return Restoration((outcome(f"{name}={value}", Word.FAILED, why, place, {}),))
@@ -181,9 +182,13 @@ def _restore_place(
     choices = [choice for i, choice in found.choices.items() if i not in again]
     into = maps_into(run, place, *maps)
     plans = _plans(run, place, [choice.chosen for choice in choices], given, into)
+    names = {record_of(s).instance: s.tags.get("Name", "") for s in sorted(snapshots, key=by_age)}
     outcomes = [
         *(row for i, some in again.items() for row in _already(some, found.choices[i].chosen)),
-        *(outcome(i, word, why, place, {"of": i}) for i, (word, why) in found.lost.items()),
+        *(
+            outcome(i, word, why, place, {"of": i, "name": names.get(i, "")})
+            for i, (word, why) in found.lost.items()
+        ),
         *_all(run, place, plans, dry_run),
     ]
     notes = [line for c in choices for line in about(c)]
@@ -232,7 +237,12 @@ def _already(there: Sequence[Instance], source: BackupSet) -> Iterator[Outcome]:
     """Yield what is to be told of an original of which there are restored instances."""
     one = there[0]
     why = "; ".join(claims.others_in_words(source, there, ()))
-    facts = {**facts_of(source), "made": one.instance_id, "volumes": dict(one.devices)}
+    facts = {
+        **facts_of(source),
+        "name": one.name,
+        "made": one.instance_id,
+        "volumes": dict(one.devices),
+    }
     yield outcome(source.instance_id, Word.ALREADY_RESTORED, why, source.place, facts)
     of_instant = defaultdict(list)
     for instance in there:

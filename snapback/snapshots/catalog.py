@@ -74,7 +74,8 @@ def get_oldest_replica(
     """Answer snapshots that are to be replicated next, oldest first.
 
     Of each volume in the source the latest snapshot, and with it all of its set, if it isn't in the
-    destination, nor on its way there. What makes two snapshots the same is their record's region,
+    destination, nor on its way there; where a member is archived, the newest set that can be used
+    instead. What makes two snapshots the same is their record's region,
     volume and time.
 
     :param src_conn: the client of the region to replicate from.

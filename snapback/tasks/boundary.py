@@ -68,7 +68,7 @@ def perform(
         `quiet` in the configuration doesn't silence it.
     :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
         it shares with other tasks.
-    :raises TaskEnded: with the exit code, where it isn't 0.
+    :raises TaskEnded: with the exit code, where it isn't 0, or the tasks behind it must not run.
     """
     from snapback.tasks.performance import Performance
 
@@ -100,7 +100,7 @@ def perform(
     with _stopped_by_signals(stop, performance):
         code, ends_chain = performance.perform()
     if code or ends_chain:
-        raise TaskEnded(code or 1, ends_chain)
+        raise TaskEnded(code, ends_chain)
 
 
 def _refuse_hosts(context: Any) -> None:

@@ -7,13 +7,17 @@ same; only wrong usage, a broken configuration and Ctrl-C end the chain.
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
 from fabric.executor import Executor
 from invoke.exceptions import Exit
 
-from snapback.words import worst_of
+from snapback.words import Word, worst_of
 
 UNKNOWN = 3
 REFUSED = 2
@@ -21,13 +25,16 @@ NO_DRY_RUN = {"mount_snapshot"}  # of those that change something; --dry is refu
 
 
 class TaskEnded(Exit):
-    """A task of ours has ended with an exit code other than 0; all was said already.
+    """A task of ours has ended, not with 0 or not so that the chain goes on; all was said already.
 
+    :ivar task_code: the task's exit code: 0 where it was asked to stop, and had done all by then.
     :ivar ends_chain: whether the tasks behind it must not run either.
     """
 
     def __init__(self, code: int, ends_chain: bool = False) -> None:
-        super().__init__(code=code)
+        # Invoke's own executor ends with this code, and can't tell whether it leaves tasks undone.
+        super().__init__(code=code or 1)
+        self.task_code = code
         self.ends_chain = ends_chain
 
 
@@ -43,13 +50,17 @@ class ChainExecutor(Executor):  # type: ignore[misc]
         self._refuse_half_dry(tasks)
         results: dict[Any, Any] = {}
         codes = []
-        for name, arguments in self._distinct(tasks):
+        left = self._distinct(tasks)
+        while left:
+            name, arguments = left.pop(0)
             try:
                 results |= super().execute((name, arguments))
             except TaskEnded as ended:
-                codes.append(ended.code)
+                codes.append(ended.task_code)
                 if ended.ends_chain:
+                    codes += _not_begun(left, ended.task_code)
                     break
+        _end_of_signals()
         if any(codes):
             raise TaskEnded(worst_of(codes))
         return results
@@ -93,6 +104,30 @@ class ChainExecutor(Executor):  # type: ignore[misc]
         if not self.config.tasks.get("dedupe", True):
             return calls
         return [call for number, call in enumerate(calls) if call not in calls[:number]]
+
+
+def _not_begun(left: Sequence[tuple[str, Any]], code: int) -> list[int]:
+    """Say which tasks of a chain were not begun; return the exit code of that, where it counts.
+
+    :param code: that of the task that ended the chain: if it isn't 0, it says why it did.
+    """
+    if not left:
+        return []
+    sys.stderr.write(f"not begun: {_names([name for name, _ in left])}\n")
+    return [] if code else [Word.NOT_DONE.exit_code]
+
+
+def _end_of_signals() -> None:
+    """Let no signal change the exit code once all tasks have ended; a second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def ignore_once(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, ignore_once)
 
 
 def _changes(call: Any) -> bool:

@@ -163,7 +163,12 @@ class Performance:
         )
 
     def _do(self, run: Run, ending: _Ending) -> None:
-        """Do the task's work, and show its report."""
+        """Do the task's work, and show its report.
+
+        First say which run this is, by which it can be swept should it be killed.
+        """
+        if not (self.dry_run or self.only_looks):
+            self.screen.line(f"this is {run.run_id}")
         try:
             address = self.executor or run.settings.executor if self.hands_out else None
             with use(run), _handed(run, address):
@@ -202,8 +207,6 @@ class Performance:
 
     def _conclude(self, run: Run, ending: _Ending) -> None:
         """Print the document, and settle the exit code."""
-        if self.stop.is_set():
-            ending.code = ending.code or 1
         self._fail_for_losses(ending)
         try:
             self.screen.document(partial(self._document, run, ending))

@@ -62,13 +62,12 @@ def rsync_snapshot(
     something is left behind that needs a hand.
     """
 
-    def body(run: Run, screen: Screen, dry: bool) -> Report:
+    def body(run: Run, _: Screen, dry: bool) -> Report:
         from dataclasses import replace
 
         from snapback.replication.routes import replicate_snapshot
         from snapback.report.replications import replication_report
 
-        _introduce(run, screen, dry)
         chosen = replace(
             _options(run, engine, compare, synchronously),
             force=force,
@@ -124,15 +123,14 @@ def rsync_region(
     Of each volume the latest one, with the whole set that it belongs to, where it isn't replicated
     yet. One that is pending is waited for while others proceed. One that fails stops no other.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
+    a snapshot is archived; 4 something is left behind that needs a hand.
     """
 
-    def body(run: Run, screen: Screen, dry: bool) -> Report:
+    def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.replication.routes import replicate_region
         from snapback.report.replications import replication_report
 
-        _introduce(run, screen, dry)
         done = replicate_region(
             run,
             src_region_name,
@@ -185,15 +183,14 @@ def rsync_all_regions(
 
     Also called replicate_all_regions. Nothing goes back to the region where it was taken.
 
-    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 4
-    something is left behind that needs a hand.
+    Exit codes: 0 all done, or there already; 1 something failed; 2 refused, nothing done; 3
+    a snapshot is archived; 4 something is left behind that needs a hand.
     """
 
-    def body(run: Run, screen: Screen, dry: bool) -> Report:
+    def body(run: Run, _: Screen, dry: bool) -> Report:
         from snapback.replication.routes import replicate_all_regions
         from snapback.report.replications import replication_report
 
-        _introduce(run, screen, dry)
         done = replicate_all_regions(
             run,
             primary_backup_region,
@@ -214,12 +211,6 @@ def rsync_all_regions(
         verbose=verbose,
         as_json=json,
     )
-
-
-def _introduce(run: Run, screen: Screen, dry: bool) -> None:
-    """Say which run this is, by which it can be swept should it be killed."""
-    if not dry:
-        screen.line(f"this is {run.run_id}")
 
 
 def _options(run: Run, engine: str | None, compare: bool, synchronously: bool) -> Options:

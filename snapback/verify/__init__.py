@@ -160,12 +160,13 @@ def verify_all(
         outcomes += one.value or []
         outcomes += [Outcome.of_failed(one.item.place, one.error)] if one.error else []
     if not outcomes:
-        what = "snapshot" if replicas else "snapshot that was taken there"
+        what = "" if replicas else " that was taken there"
+        why = f"there is no completed snapshot{what} to verify, with a record and not archived"
         outcomes.append(
             Outcome(
                 subject=region_name,
                 word=Word.FAILED,
-                explanation=f"there is no completed {what} with a record to verify",
+                explanation=why,
             )
         )
     return Verification(tuple(plans), tuple(outcomes))

@@ -315,6 +315,44 @@ def test_the_first_signal_finishes_what_is_in_flight(sandbox, load, world, confi
     assert sandbox.calls("DescribeImages") == []
 
 
+@pytest.mark.parametrize("more", [(), ("trim_snapshots",)])
+def test_after_a_signal_the_exit_code_is_that_of_the_table(sandbox, load, world, configure, more):
+    load(instance("web", 8))
+    configure(workers=2)
+    sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
+    process = subprocess.Popen(
+        [BIN / "fab", "-r", ROOT, "backup_instances_by_tag", "--json", *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(sandbox.calls_hanging, "a call hangs")
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr
+    assert "stopping" in process.stderr.readline()
+    sandbox.clear_faults()
+    out, err = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert ([item["outcome"] for item in document["items"]], document["exit_code"]) == (["done"], 0)
+    assert len(world.snapshots()) == 1
+    assert (process.returncode, err) == ((1, "not begun: trim_snapshots\n") if more else (0, ""))
+    assert sandbox.calls("DescribeImages") == []
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_at_pythons_own_end_changes_nothing(sandbox, load, tmp_path, number):
+    load(instance("web", 8))
+    fabfile = tmp_path / "fabfile.py"
+    fabfile.write_text(
+        "import atexit, os, signal\n"
+        f"atexit.register(os.kill, os.getpid(), signal.{number})\n"
+        "from snapback.tasks import backup_instances_by_tag\n"
+    )
+    (tmp_path / "fabric.yaml").write_text((ROOT / "fabric.yaml").read_text())
+    ended = subprocess.run(
+        [BIN / "fab", "backup_instances_by_tag"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout.count("done")) == (0, 1)
+
+
 def test_the_second_signal_abandons_at_once(sandbox, load):
     load(instance("web", 8))
     sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
@@ -330,3 +368,21 @@ def test_the_second_signal_abandons_at_once(sandbox, load):
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "abandoned" in err
+
+
+def test_each_task_that_changes_something_says_first_which_run_it_is(sandbox, load, fab):
+    load(instance("web", 8))
+    gone = ("--instance-id", "i-0123456789abcdef0")
+    for task in (
+        ("backup_instances_by_tag",),
+        ("sweep",),
+        ("verify_region", "us-east-1"),
+        ("restore_instance", *gone),
+        ("undelete_snapshots", *gone),
+        ("delete_broken_snapshots",),
+    ):
+        assert fab(*task).out.startswith("this is run-"), task
+    assert fab("sweep", "--json").document["task"] == "sweep"
+    assert fab("sweep", "--quiet").out == ""
+    for task in (("sweep", "--dry-run"), ("status",), ("check",)):
+        assert "this is run-" not in fab(*task).out

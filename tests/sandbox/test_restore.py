@@ -482,6 +482,7 @@ def test_all_of_a_region_is_restored_and_nothing_twice(load, fab, world, sandbox
     ended = fab("restore_instances_by_tag", WEST, "--json")
     assert ended.code == 1
     assert sorted(i["outcome"] for i in ended.document["items"]) == ["done", "excluded", "failed"]
+    assert sorted(i["name"] for i in ended.document["items"]) == ["db", "old", "web"]
     assert len(instances(world, WEST)) == 1
     subnet = world.ec2(WEST).describe_subnets()["Subnets"][2]["SubnetId"]
     ended = fab("restore_instances_by_tag", WEST, "--within=30d", f"--subnet-map=*={subnet}",
@@ -493,6 +494,7 @@ def test_all_of_a_region_is_restored_and_nothing_twice(load, fab, world, sandbox
         "done",
         "done",
     ]
+    assert sorted(i["name"] for i in ended.document["items"]) == ["db", "old", "web"]
     names = sorted(world.tags(one)["Name"] for one in instances(world, WEST).values())
     assert names == ["db", "old", "web"]
     again = fab("restore_instances_by_tag", WEST, "--within=30d")

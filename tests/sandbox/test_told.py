@@ -202,8 +202,8 @@ def test_wrong_usage_is_told(fab, configure, monitor):
 
 
 def test_a_run_that_is_stopped_is_a_failure(sandbox, load, configure, monitor):
-    load(instance("web", 8))
-    configure(hooks=hooks(ping_url=f"{monitor.url}/x"), logging={"file": "log"})
+    load(*(instance(f"web-{n}", 8) for n in range(2)))
+    configure(hooks=hooks(ping_url=f"{monitor.url}/x"), logging={"file": "log"}, workers=1)
     sandbox.fault("CreateSnapshots", "hang", seconds=100, count=None)
     process = subprocess.Popen(
         [BIN / "fab", "-r", ROOT, "backup_instances_by_tag", "--json", "trim_snapshots"],

@@ -48,6 +48,7 @@ from snapback.core.restore.restore_plan import Given, Maps, There, plan_instance
 from snapback.core.trim.trim_plan import TrimPlan
 from snapback.core.undelete.reasons import Fate
 from snapback.core.undelete.undelete_plan import Verdict as Undeleted
+from snapback.replication.engine import Options
 from snapback.replication.execute import would
 from snapback.replication.routes import Replication
 from snapback.report.backups import backup_report
@@ -323,7 +324,8 @@ def test_the_json_documents_are_as_told() -> None:
     step = Step(source=snapshot(), destination=Place("eu-west-1"))
     leg = ReplicationPlan(source=snapshot().place, destination=step.destination, steps=(step,))
     run = Run(Loaded(settings=Settings()))
-    replicated = replication_report(run, Replication((leg,), tuple(would(run, leg))), dry_run=True)
+    shown_steps = tuple(would(run, leg, Options(engine="copy")))
+    replicated = replication_report(run, Replication((leg,), shown_steps), dry_run=True)
     assert list(of_replication["estimates"][0]) == list(replicated.facts["estimates"][0])
     tagging = volume_tags._outcome(VolumeTags(volume=volume(), instances=(instance(),)), {}, False)
     status = status_of(seen([an_instance("web", "a")], [snapshot("2026-11-24T03:00")]))

@@ -84,7 +84,7 @@ class StrictSnapshot(Snapshot):  # type: ignore[misc]
         self.public = False
         self.create_volume_permission_groups: set[str] = set()
         self.create_volume_permission_userids: set[str] = set()
-        self.storage_tier = "standard"
+        self._storage_tier = "standard"
         self.last_tiering_start_time: datetime | None = None
         self.last_tiering_progress: int | None = None
         self.last_tiering_operation_status: str | None = None
@@ -124,6 +124,18 @@ class StrictSnapshot(Snapshot):  # type: ignore[misc]
         gone = self.ec2_backend.world.clock.now() - self.start_time
         share = gone / span if span > timedelta(0) else 0.0
         return f"{max(0, min(99, int(share * 100)))}%"
+
+    @property
+    def storage_tier(self) -> str:
+        """``archive``, or ``standard``; of what was restored for some days until those are over."""
+        expires_at = self.restore_expiry_time
+        if expires_at and expires_at <= self.ec2_backend.world.clock.now():
+            self._storage_tier, self.restore_expiry_time = "archive", None
+        return self._storage_tier
+
+    @storage_tier.setter
+    def storage_tier(self, tier: str) -> None:
+        self._storage_tier = tier
 
     @property
     def managed_by_backup(self) -> bool:

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from snapback.core.model import NOWHERE, Place
+from snapback.errors import Interrupted, SnapbackError
 
 SSH_PORT = 22
 _OTHERS = 0o077
@@ -47,13 +48,13 @@ class Line:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def not_examined(check: str, subject: str, why: str, place: Place = NOWHERE) -> Line:
-    """Answer that something could not be looked at: that is not ok."""
+def not_examined(check: str, subject: str, error: SnapbackError, place: Place = NOWHERE) -> Line:
+    """Return that something could not be looked at: a failure where the run was asked to stop."""
     return Line(
         check=check,
         subject=subject,
-        level=Level.WARNING,
-        text=f"not examined: {why}",
+        level=Level.FAILURE if isinstance(error, Interrupted) else Level.WARNING,
+        text=f"not examined: {error}",
         advice="allow doctor to read it: its policy is docs/reference/iam/doctor.json",
         place=place,
     )

@@ -226,6 +226,8 @@ class Snapshot:
     :ivar record: what it is a snapshot of, or ``None`` where it is not ours, or unproven.
     :ivar unproven: what it claims to be a snapshot of, where EC2 says otherwise. See
         :mod:`snapback.core.model.provenance`.
+    :ivar storage_tier: ``"archive"``, or ``"standard"``, also while it is restored for some days...
+    :ivar restored_until: ...and then when it is archived again.
     :ivar source_id: of a replica that snapback made, the snapshot that it was made from.
     """
 
@@ -240,6 +242,7 @@ class Snapshot:
     size_gib: int = 0
     description: str = ""
     storage_tier: str = "standard"
+    restored_until: datetime | None = None
     encrypted: bool = False
     tags: Tags = field(default_factory=dict)
     record: Record | None = None
@@ -247,6 +250,11 @@ class Snapshot:
     set_id: str = ""
     source_id: str = ""
     consistency: Consistency = Consistency.CRASH
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it has to be restored from the archive tier before it is of use."""
+        return self.storage_tier == "archive"
 
     @property
     def is_native(self) -> bool:

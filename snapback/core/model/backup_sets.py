@@ -22,6 +22,7 @@ from snapback.core.model.reasons import Reason
 from snapback.core.model.verdicts import verdict_of
 
 CLOSE = timedelta(minutes=10)
+UNARCHIVE = "restore it from the archive tier first (RestoreSnapshotTier; hours, up to 3 days)"
 
 
 class NotRestorable(Enum):
@@ -255,8 +256,8 @@ def unusable(snapshot: Snapshot) -> Reason[NotRestorable] | None:
     if snapshot.state != "completed":
         why = f"is {snapshot.state} ({snapshot.progress or '0%'})"
         return Reason(NotRestorable.PENDING, why)
-    if snapshot.storage_tier == "archive":
-        why = "is archived: restore it from the archive tier first"
+    if snapshot.is_archived:
+        why = f"is archived: {UNARCHIVE}"
         return Reason(NotRestorable.ARCHIVED, why)
     return None
 

@@ -2,7 +2,8 @@
 
 What is replicated is of each volume its latest snapshot, and with it the whole set that it belongs
 to, so that the destination has the instance's volumes as they were at one instant. A snapshot
-without a set is a set of one.
+without a set is a set of one. Nothing can be read from an archived snapshot, so a set that lacks
+one in the destination is passed over for the newest that can be used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from snapback.core.model import (
     record_of,
     set_key,
 )
+from snapback.core.model.backup_sets import UNARCHIVE
 from snapback.core.model.reasons import Reason
 
 Members = Sequence[Snapshot]
@@ -33,13 +35,17 @@ _REPLICA_STATES = ("pending", "completed")
 class Step:
     """One snapshot that is to be replicated.
 
-    :ivar source: completed, with a record.
-    :ivar base: the newest completed replica of the same volume in the destination, if any.
+    :ivar source: completed, not archived, with a record.
+    :ivar base: the newest completed replica of the same volume in the destination that isn't
+        archived, if any.
+    :ivar is_base_newest: whether no newer replica is archived: EC2 copies the changes since the
+        newest only.
     """
 
     source: Snapshot
     destination: Place
     base: Snapshot | None = None
+    is_base_newest: bool = True
 
     @property
     def record(self) -> Record:
@@ -89,6 +95,30 @@ class Waiting:
     instead: tuple[Step, ...]
 
 
+@dataclass(frozen=True)
+class PassedOver:
+    """A snapshot of the latest set of some volumes that can't be replicated with its set.
+
+    :ivar archived: the members of its set that are archived, and have no replica.
+    :ivar instead: the newest snapshot of its volume that can be used: to be replicated, waited for,
+        or there already.
+    """
+
+    source: Snapshot
+    archived: tuple[Snapshot, ...]
+    instead: Snapshot | None
+
+    @property
+    def why(self) -> str:
+        """Why it isn't replicated, and what takes its place, in words."""
+        others = ", ".join(s.snapshot_id for s in self.archived)
+        is_archived = self.source in self.archived
+        why = UNARCHIVE if is_archived else f"its set can't be used whole without {others}"
+        if self.instead is None:
+            return f"{why}; there is no other snapshot of its volume to replicate"
+        return f"{why}; {self.instead.snapshot_id} of the same volume counts instead"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReplicationPlan:
     """What is to be replicated from one place into another.
@@ -96,6 +126,7 @@ class ReplicationPlan:
     :ivar steps: what can be begun at once, oldest first.
     :ivar waiting: what has to complete before.
     :ivar known: what need not be replicated.
+    :ivar archived: what can't be, since it or others of its set are archived.
     :ivar broken: replicas of what is lacking that ended in ``error``.
     """
 
@@ -104,6 +135,7 @@ class ReplicationPlan:
     steps: tuple[Step, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     known: tuple[Known, ...] = ()
+    archived: tuple[PassedOver, ...] = ()
     broken: tuple[Snapshot, ...] = ()
 
     @property
@@ -129,7 +161,8 @@ def plan_replication(
     :param there: all of the destination's.
     """
     view = View(destination, there)
-    sets = _sets(_once(here, but_of=destination.region))
+    everything = _sets(_once(here, but_of=destination.region))
+    sets, archived = _usable(everything, view)
     latest = _distinct(_latest_of_each_volume(sets).values())
     completed = _latest_of_each_volume(members for members in sets if _completed(members))
     steps = view.steps(s for members in latest if _completed(members) for s in members)
@@ -146,6 +179,7 @@ def plan_replication(
         steps=steps,
         waiting=tuple(waiting),
         known=tuple(view.known(snapshot for one in latest for snapshot in one)),
+        archived=tuple(archived),
         broken=tuple(view.broken({step.record.identity for step in to_come})),
     )
 
@@ -158,12 +192,15 @@ class View:
         self._replicas: dict[Identity, Snapshot] = {}
         self._broken: list[tuple[Identity, Snapshot]] = []
         self._newest: dict[Timeline, Snapshot] = {}
+        self._bases: dict[Timeline, Snapshot] = {}
         for snapshot in sorted((s for s in there if s.record), key=by_age):
             record = record_of(snapshot)
             if snapshot.state == "error":
                 self._broken.append((record.identity, snapshot))
             elif snapshot.state == "completed":
                 self._newest[record.timeline] = snapshot
+                if not snapshot.is_archived:
+                    self._bases[record.timeline] = snapshot
             if snapshot.state in _REPLICA_STATES:
                 self._replicas.setdefault(record.identity, snapshot)
 
@@ -171,20 +208,23 @@ class View:
         """Answer the replica of a snapshot, completed or pending."""
         return self._replicas.get(record_of(snapshot).identity)
 
-    def newest_of(self, snapshot: Snapshot) -> Snapshot | None:
-        """Answer the newest completed snapshot of the same volume."""
-        return self._newest.get(record_of(snapshot).timeline)
-
     def newer_than(self, snapshot: Snapshot) -> Snapshot | None:
         """Answer the newest completed snapshot of the same volume, if it is newer than this."""
-        newest = self.newest_of(snapshot)
+        newest = self._newest.get(record_of(snapshot).timeline)
         if newest and record_of(newest).taken_at > record_of(snapshot).taken_at:
             return newest
         return None
 
     def step(self, snapshot: Snapshot) -> Step:
         """Answer the step that replicates a snapshot."""
-        return Step(source=snapshot, destination=self._destination, base=self.newest_of(snapshot))
+        timeline = record_of(snapshot).timeline
+        base = self._bases.get(timeline)
+        return Step(
+            source=snapshot,
+            destination=self._destination,
+            base=base,
+            is_base_newest=base is self._newest.get(timeline),
+        )
 
     def steps(self, snapshots: Iterable[Snapshot]) -> tuple[Step, ...]:
         """Answer the steps that replicate what is lacking of these, oldest first."""
@@ -201,10 +241,15 @@ class View:
 
 
 def _once(snapshots: Iterable[Snapshot], but_of: str) -> list[Snapshot]:
-    """Answer the snapshots that count, one of each identity: a completed one before a pending."""
+    """Return the snapshots that count, one of each identity.
+
+    A completed one goes before a pending one, and either before one that is archived.
+    """
     found: dict[Identity, Snapshot] = {}
     counted = [s for s in snapshots if s.record and s.state in _REPLICA_STATES]
-    for snapshot in sorted(counted, key=lambda s: (s.state != "completed", by_age(s))):
+    for snapshot in sorted(
+        counted, key=lambda s: (s.is_archived, s.state != "completed", by_age(s))
+    ):
         if record_of(snapshot).region != but_of:
             found.setdefault(record_of(snapshot).identity, snapshot)
     return sorted(found.values(), key=by_age)
@@ -215,6 +260,34 @@ def _sets(snapshots: Iterable[Snapshot]) -> list[Members]:
     for snapshot in snapshots:
         found[set_key(snapshot)].append(snapshot)
     return list(found.values())
+
+
+def _usable(sets: Sequence[Members], view: View) -> tuple[list[Members], list[PassedOver]]:
+    """Return the sets without those that have an archived member which isn't replicated.
+
+    And what is passed over of the latest ones. Of a volume that has no other set, the snapshot is
+    usable by itself: a part of a set is better than nothing.
+    """
+
+    def blocked(members: Members) -> tuple[Snapshot, ...]:
+        return tuple(s for s in members if s.is_archived and not view.replica_of(s))
+
+    usable = [members for members in sets if not blocked(members)]
+    others = _latest_of_each_volume(usable)
+    archived: list[PassedOver] = []
+    for members in _distinct(_latest_of_each_volume(sets).values()):
+        if not (why := blocked(members)):
+            continue
+        alone = []
+        for snapshot in members:
+            timeline = record_of(snapshot).timeline
+            if timeline not in others and snapshot not in why:
+                alone.append(snapshot)
+            elif not view.replica_of(snapshot):
+                same = [s for s in others.get(timeline, ()) if record_of(s).timeline == timeline]
+                archived.append(PassedOver(snapshot, why, max(same, key=by_age, default=None)))
+        usable += [alone] if alone else []
+    return usable, archived
 
 
 def _latest_of_each_volume(sets: Iterable[Members]) -> dict[Timeline, Members]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
@@ -10,7 +10,14 @@ from typing import Any
 
 from snapback.core.model import Consistency, Snapshot, taken_at
 from snapback.core.model.times import age
-from snapback.core.status.history import History, Replicas, age_of, best_within, corrupt_now
+from snapback.core.status.history import (
+    History,
+    Replicas,
+    age_of,
+    archived_since,
+    best_within,
+    corrupt_now,
+)
 
 
 class Severity(IntEnum):
@@ -93,9 +100,10 @@ def worst(findings: list[Finding]) -> Severity:
 def _freshness(history: History, limits: Limits) -> Iterator[Finding]:
     if history.last is None:
         pending = "; one is pending" if history.pending else ""
-        yield Finding(Severity.CRITICAL, f"no snapshot{pending}")
+        yield Finding(Severity.CRITICAL, f"no snapshot{_all_archived(history.completed)}{pending}")
     elif history.age(history.last) > limits.max_age:
-        yield _too_old("last snapshot", history.age(history.last), limits.max_age)
+        newer = _but_archived(history.last, history.completed)
+        yield _too_old("last snapshot", history.age(history.last), limits.max_age, newer)
     yield from _broken(history.broken, history.last, "")
 
 
@@ -142,11 +150,13 @@ def _replication(history: History, replicas: Replicas, limits: Limits) -> Iterat
         yield Finding(Severity.UNKNOWN, f"replicas in {where} unknown: it could not be read")
     elif replicas.wanted and replicas.last is None:
         pending = "; being replicated" if replicas.pending else ""
-        yield Finding(Severity.CRITICAL, f"no replica in {where}{pending}")
+        archived = _all_archived(replicas.completed)
+        yield Finding(Severity.CRITICAL, f"no replica in {where}{archived}{pending}")
     elif replicas.wanted and replicas.last:
         old = history.age(replicas.last)
         if old > limits.max_replica_age:
-            yield _too_old(f"replica in {where}", old, limits.max_replica_age)
+            newer = _but_archived(replicas.last, replicas.completed)
+            yield _too_old(f"replica in {where}", old, limits.max_replica_age, newer)
     yield from _ended_badly(history, replicas, limits)
 
 
@@ -187,6 +197,17 @@ def _stuck(
             )
 
 
-def _too_old(what: str, old: timedelta, limit: timedelta) -> Finding:
+def _all_archived(completed: Sequence[Snapshot]) -> str:
+    """Return that there are archived snapshots only, where there are any, in words."""
+    return f" that can be restored at once: {len(completed)} archived" if completed else ""
+
+
+def _but_archived(last: Snapshot, completed: Sequence[Snapshot]) -> str:
+    """Return which snapshots are newer than the last that can be restored at once, in words."""
+    newer = archived_since(last, completed)
+    return f"; {newer[-1].snapshot_id} is newer, but archived" if newer else ""
+
+
+def _too_old(what: str, old: timedelta, limit: timedelta, newer: str = "") -> Finding:
     much = f"over {age(limit)}" if age(old) == age(limit) else age(old)
-    return Finding(Severity.CRITICAL, f"{what} is {much} old, at most {age(limit)} allowed")
+    return Finding(Severity.CRITICAL, f"{what} is {much} old, at most {age(limit)} allowed{newer}")

@@ -38,8 +38,8 @@ class Replicas:
 
     @property
     def last(self) -> Snapshot | None:
-        """The one with the newest data."""
-        return self.completed[-1] if self.completed else None
+        """The one with the newest data of those that aren't archived."""
+        return _newest(self.completed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class History:
     """A volume, and what there is of its backups.
 
     :ivar why_no_longer: why it isn't backed up any more, in words.
-    :ivar completed: the snapshots that can be restored, oldest first.
+    :ivar completed: oldest first; archived ones too.
     """
 
     place: Place
@@ -68,8 +68,8 @@ class History:
 
     @property
     def last(self) -> Snapshot | None:
-        """The newest completed snapshot."""
-        return self.completed[-1] if self.completed else None
+        """The newest completed snapshot that can be restored at once: it isn't archived."""
+        return _newest(self.completed)
 
     @property
     def all_broken(self) -> tuple[Snapshot, ...]:
@@ -84,6 +84,19 @@ class History:
     def age(self, snapshot: Snapshot) -> timedelta:
         """Answer how old a snapshot's data are."""
         return self.now - taken_at(snapshot)
+
+
+def _newest(completed: Sequence[Snapshot]) -> Snapshot | None:
+    return next((one for one in reversed(completed) if not one.is_archived), None)
+
+
+def archived_since(last: Snapshot | None, completed: Sequence[Snapshot]) -> list[Snapshot]:
+    """Return the archived snapshots that are newer than the last one that isn't.
+
+    :param completed: those of one volume at one place, oldest first.
+    """
+    newer = completed[completed.index(last) + 1 :] if last else completed
+    return [one for one in newer if one.is_archived]
 
 
 def last_verified(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, Verified] | None:
@@ -117,8 +130,11 @@ def age_of(snapshot: Snapshot, now: datetime) -> timedelta:
 
 
 def best_within(history: History, span: timedelta) -> Consistency | None:
-    """Answer the best consistency among the completed snapshots that are no older than a span."""
+    """Return the best consistency among the snapshots that are no older than a span.
+
+    Archived ones don't count: they can't be restored at once.
+    """
     return max(
-        (s.consistency for s in history.completed if history.age(s) <= span),
+        (s.consistency for s in history.completed if history.age(s) <= span and not s.is_archived),
         default=None,
     )

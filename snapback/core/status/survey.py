@@ -331,6 +331,6 @@ _STANDINGS = list(Standing)
 
 def _order(history: History) -> tuple[object, ...]:
     """Tagged ones without any snapshot first; then those no longer tagged; orphans; the others."""
-    missing = history.standing is Standing.EARMARKED and not history.completed
+    missing = history.standing is Standing.EARMARKED and history.last is None
     rank = 0 if missing else _STANDINGS.index(history.standing) or len(_STANDINGS)
     return rank, history.place, history.name, history.instance_id, history.device_name

@@ -222,8 +222,11 @@ def _kept_by_state(
         yield Reason(TrimReason.IN_USE, f"in use by {ami}")
     if snapshot.snapshot_id in protection.locked:
         yield Reason(TrimReason.LOCKED, "locked")
-    if snapshot.storage_tier == "archive":
+    if snapshot.is_archived:
         yield Reason(TrimReason.ARCHIVED, "archived")
+    elif snapshot.restored_until:
+        until = f"archived, restored until {snapshot.restored_until:%Y-%m-%d %H:%M}"
+        yield Reason(TrimReason.ARCHIVED, until)
     if manager := our_tags.manager_of(snapshot.tags):
         yield Reason(TrimReason.MANAGED, f"managed by another service (tag {manager})")
     if record_of(snapshot).taken_at > now:

@@ -51,6 +51,7 @@ class VerifyPlan:
 
     :ivar chosen: in the order in which it is begun.
     :ivar total: how many there are to choose from.
+    :ivar archived: how many there are besides that can't be read, since they are archived.
     :ivar gaps: sets, each with a member among those chosen, from which a volume is missing.
     :ivar around: all that is known there of the same volumes and sets.
     """
@@ -58,6 +59,7 @@ class VerifyPlan:
     place: Place
     chosen: tuple[Snapshot, ...]
     total: int
+    archived: int = 0
     gaps: tuple[BackupSet, ...] = ()
     around: tuple[Snapshot, ...] = ()
 
@@ -78,19 +80,15 @@ def plan_verification(
     :param replicas: whether replicas are, or only what was taken there.
     """
     everything = [snapshot for snapshot in snapshots if snapshot.record]
-    fit = [
-        snapshot
-        for snapshot in everything
-        if snapshot.state == "completed"
-        and snapshot.storage_tier != "archive"
-        and (replicas or snapshot.is_native)
-    ]
+    asked = [s for s in everything if s.state == "completed" and (replicas or s.is_native)]
+    fit = [snapshot for snapshot in asked if not snapshot.is_archived]
     fit.sort(key=_order)
     chosen = fit[: sample.of(len(fit))]
     return VerifyPlan(
         place=place,
         chosen=tuple(chosen),
         total=len(fit),
+        archived=len(asked) - len(fit),
         gaps=tuple(gaps(everything, chosen)),
         around=tuple(everything),
     )

@@ -25,6 +25,7 @@ HARMLESS = {
     "enum",
     "functools",
     "hashlib",
+    "html",
     "itertools",
     "json",
     "re",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as aws
-from botocore.parsers import ResponseParserError
+from botocore.parsers import EC2QueryParser, ResponseParserError
 
 from snapback.ec2.calls import (
     LONGEST_THROTTLED_S,
@@ -146,6 +146,15 @@ def client_error(code: str, status: int = 400, message: str = "so it is") -> aws
     return aws.ClientError(said, "DeleteSnapshot")  # type: ignore[arg-type]
 
 
+def quoted(body: bytes) -> ResponseParserError:
+    """Return the error that botocore raises where a body isn't XML."""
+    try:
+        EC2QueryParser()._parse_xml_string_to_dom(body)
+    except ResponseParserError as error:
+        return error
+    raise AssertionError("it is XML")
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "says"),
     [
@@ -161,6 +170,19 @@ def client_error(code: str, status: int = 400, message: str = "so it is") -> aws
         (UNREACHABLE, NetworkError, "can't be reached"),
         (CLOSED, LostAnswer, "the answer was lost"),
         (ResponseParserError("<html>\nno"), LostAnswer, "<html> no"),
+        (
+            quoted(b"<!DOCTYPE html>\n<title>Hotel &amp; \x27Spa\x27</title><p>"),
+            LostAnswer,
+            """an HTML page titled "Hotel & 'Spa'": is there a proxy""",
+        ),
+        (quoted(b"<html>" + b"\x80\xff\\" * 9000), LostAnswer, "an HTML page without a title"),
+        (quoted(b"/n"), LostAnswer, "it isn't AWS's, but what begins with \"/n\""),
+        (quoted(b""), LostAnswer, "but nothing"),
+        (
+            client_error("403", 403, message="<html>\n<title>Blocked</title>"),
+            ApiError,
+            'an HTML page titled "Blocked"',
+        ),
         (client_error("InternalError", 500), LostAnswer, "the answer was lost"),
         (client_error("RequestLimitExceeded", 503), ApiError, "RequestLimitExceeded"),
         (client_error("UnauthorizedOperation", 403), ApiError, "not allowed to call ec2:Delete"),
@@ -173,3 +195,5 @@ def test_failures_in_our_words(error: Exception, kind: type[Exception], says: st
     assert type(found) is kind
     assert says in str(found)
     assert "\n" not in str(found)
+    assert "b'" not in str(found)
+    assert len(str(found)) < 700

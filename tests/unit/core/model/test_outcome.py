@@ -74,6 +74,7 @@ def test_each_word_stands_for_an_exit_code() -> None:
         "partial": 3,
         "restored twice": 3,
         "busy": 3,
+        "archived": 3,
         "less consistent": 3,
         "taken twice": 3,
         "kept all": 3,

@@ -580,6 +580,10 @@ def test_the_reason_of_a_set_does_not_depend_on_the_order() -> None:
         ({"tags": {"preserve_snapshot": "false"}}, "tag preserve_snapshot"),
         ({"state": "pending"}, "pending"),
         ({"storage_tier": "archive"}, "archived"),
+        (
+            {"restored_until": at("2026-11-26T03:00")},
+            "archived, restored until 2026-11-26 03:00",
+        ),
         ({"tags": {"dlm:managed": "true"}}, "managed by another service (tag dlm:managed)"),
         (
             {"tags": {"aws:dlm:lifecycle-policy-id": "policy-1"}},
