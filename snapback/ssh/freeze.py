@@ -175,7 +175,7 @@ class _Freeze:
             said = self._hear(awaited, SYNC_TIMEOUT_S + self._terms.hook_timeout_s)
         except HostError:
             with suppress(HostError):
-                self._process.close_stdin()  # so, if it comes to freezing after all, it thaws
+                self._process.close()  # so, if it comes to freezing after all, it thaws
             raise
         if said.word == "FROZEN":
             self._beats.start()

@@ -30,13 +30,18 @@ class Rescue:
         argv = ["sh", "-c", script, "snapback-rescue", *mount_points]
         self._host = host
         self._process = host.start(argv, as_root=True)
+        try:
+            self._demand_ready()
+        except BaseException:
+            self._close()
+            raise
+
+    def _demand_ready(self) -> None:
         said = self._process.read_line(START_TIMEOUT_S)
         if said is None:
-            raise host.error(
-                "a shell as root ended without a word", "see whether its processes are killed there"
-            )
+            raise _unexpected(self._host, "a shell as root ended without a word")
         if self._read(said).word != "READY":
-            raise _unexpected(host, f"it says {said[:100]!r} before anything was asked")
+            raise _unexpected(self._host, f"it says {said[:100]!r} before anything was asked")
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +52,9 @@ class Rescue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         with suppress(HostError):
             self._process.close()
 
@@ -81,4 +89,4 @@ class Rescue:
 
 
 def _unexpected(host: Host, what: str) -> HostError:
-    return host.error(what, "see what runs there by the names of sh and fsfreeze")
+    return host.error(what, "see what runs there by the names of sh and fsfreeze, and what kills it")

@@ -37,6 +37,7 @@ def freeze(sshd: Sshd, tmp_path: Path) -> Iterator[Callable[..., tuple[Hold, lis
 
     program = tmp_path / "bin" / "sh"
     program.parent.mkdir()
+    sshd.configure("MaxSessions 100")
     sshd.login_shell("env", f"PATH={program.parent}:/usr/bin:/bin", "sh")
     with sshd.open() as host:
 
