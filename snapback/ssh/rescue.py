@@ -89,4 +89,6 @@ class Rescue:
 
 
 def _unexpected(host: Host, what: str) -> HostError:
-    return host.error(what, "see what runs there by the names of sh and fsfreeze, and what kills it")
+    return host.error(
+        what, "see what runs there by the names of sh and fsfreeze, and what kills it"
+    )
