@@ -23,6 +23,7 @@ from snapback.restore.common import word_for
 from snapback.restore.instances import image_of, outcome_of
 from snapback.run import Run
 from snapback.run.waiting import looks
+from snapback.ssh.checking import MOST_SAID
 from snapback.ssh.host_keys import HostKey
 from snapback.ssh.keys import Key, new_key
 from snapback.words import Word
@@ -148,4 +149,8 @@ def _log_in(
     assert known is not None  # we have just made it
     login = run.settings.for_host(plan.source.place.region, plan.tags)
     with run.host(instance, login=login, host_keys=[known], booting=True) as host:
-        host.sudo(["sh", "-c", check_command], timeout_s=60.0 * run.settings.restore.drill_minutes)
+        host.sudo(
+            ["sh", "-c", check_command],
+            timeout_s=60.0 * run.settings.restore.drill_minutes,
+            most_held=MOST_SAID,
+        )

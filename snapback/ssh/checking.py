@@ -21,6 +21,9 @@ from snapback.ssh import disks, superblocks
 from snapback.ssh.host import Completed, Host
 
 LONGEST_SAID = 160
+MOST_SAID = 64 << 20
+"""Bytes that a checker may say: of a file system that is damaged all over, some say millions of
+lines."""
 _TRIES = 5
 _CHECKERS = {**dict.fromkeys(EXT, "e2fsck"), "xfs": "xfs_repair", "btrfs": "btrfs check"}
 _EXT_UNCORRECTED = 4
@@ -191,7 +194,7 @@ def why_not_mounted(error: CommandFailed) -> str:
 
 def run(host: Host, *argv: str) -> Completed:
     """Run a command that may take long, and may end badly."""
-    return host.sudo(argv, timeout_s=disks.LONG_S, check=False)
+    return host.sudo(argv, timeout_s=disks.LONG_S, check=False, most_held=MOST_SAID)
 
 
 def said(*texts: str) -> str:

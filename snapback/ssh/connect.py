@@ -31,6 +31,9 @@ from snapback.ssh.host_keys import HostKey, Trust
 from snapback.ssh.whom import Whom
 
 KEEPALIVE_S = 5
+LONGEST_PACKET = 256 << 10
+"""Bytes, as OpenSSH has it: paramiko would wait for one of 4 GiB, and hold what comes of it."""
+_LONGEST_SAID = 1 << 16
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -84,40 +87,38 @@ class Way:
                 self._open.callback(proxy.close)
                 hop.connection.connect_kwargs["sock"] = proxy.socket
             try:
-                _open_hop(hop.connection, trust, timeout_s)
+                self._open_hop(hop.connection, trust, timeout_s)
             except Exception as error:
                 where = "" if hop is self.hops[-1] else f"the gateway {hop.connection.host}: "
                 raise _in_our_words(error, self.whom, hop.connection, where, proxy) from error
-            self._open.callback(_shut, hop.connection.client)
+
+    def _open_hop(self, connection: Connection, trust: Trust, timeout_s: float) -> None:
+        speaker = paramiko.SSHClient()
+        speaker.set_missing_host_key_policy(_Policy(trust))
+        self._open.callback(speaker.close)
+        connection.client = speaker
+        kinds = trust.kinds()
+
+        def transport(sock: Any, **options: Any) -> Any:
+            made = _transport(sock, kinds, timeout_s, options)
+            # From here on, and not from the login: whoever never lets us in is hung up on, too.
+            self._open.callback(_shut, made)
+            return made
+
+        connection.connect_kwargs["transport_factory"] = transport
+        for limit in ("banner_timeout", "auth_timeout", "channel_timeout"):
+            connection.connect_kwargs[limit] = timeout_s
+        connection.open()
 
     def close(self) -> None:
         """Close every connection on the way."""
         self._open.close()
 
 
-def _open_hop(connection: Connection, trust: Trust, timeout_s: float) -> None:
-    speaker = paramiko.SSHClient()
-    speaker.set_missing_host_key_policy(_Policy(trust))
-    connection.client = speaker
-    kinds = trust.kinds()
-    connection.connect_kwargs["transport_factory"] = lambda sock, **options: _transport(
-        sock, kinds, timeout_s, options
-    )
-    for limit in ("banner_timeout", "auth_timeout", "channel_timeout"):
-        connection.connect_kwargs[limit] = timeout_s
-    try:
-        connection.open()
-    except BaseException:
-        _shut(speaker)
-        raise
-
-
-def _shut(speaker: paramiko.SSHClient) -> None:
+def _shut(transport: Any) -> None:
     """Close a connection; paramiko leaves the socket open where the other side was faster."""
-    transport = speaker.get_transport()
-    speaker.close()
-    if transport:
-        transport.sock.close()
+    transport.close()
+    transport.sock.close()
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
@@ -142,6 +143,7 @@ def _transport(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(dead_after_s * 1000)
             )
     transport = paramiko.Transport(sock, **options)
+    _bound_packets(transport.packetizer)
     wanted = [n for kind in known_kinds for n in (_RSA if kind == "ssh-rsa" else (kind,))]
     offered = transport.get_security_options()
     offered.key_types = sorted(
@@ -149,6 +151,18 @@ def _transport(
     )
     transport.set_keepalive(KEEPALIVE_S)
     return transport
+
+
+def _bound_packets(packetizer: Any) -> None:
+    """Refuse packets that are longer than any that a server sends."""
+    read_all = packetizer.read_all
+
+    def read(count: int, *args: Any, **options: Any) -> bytes:
+        if count > LONGEST_PACKET:
+            raise paramiko.SSHException(f"it sends a packet of {count} bytes")
+        return bytes(read_all(count, *args, **options))
+
+    packetizer.read_all = read
 
 
 class _Attempt:
@@ -213,7 +227,7 @@ class _Proxy:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self._said.seek(0)
-        return abridged(self._said.read().decode("utf-8", "replace"))
+        return abridged(self._said.read(_LONGEST_SAID).decode("utf-8", "replace"))
 
     def close(self) -> None:
         """End it."""

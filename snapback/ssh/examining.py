@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from snapback.core.disks import gpt
+from snapback.core.disks import answers, gpt
 from snapback.core.disks.filesystems import PACKAGES, Found
 from snapback.core.disks.partitions import node_of
 from snapback.core.disks.superblocks import Btrfs
@@ -182,12 +182,18 @@ class Examination:
         counted = checking.run(self.host, "sh", "-c", _COUNT, "snapback-count", folder)
         if counted.stderr.strip():
             raise Wrong(f"not all of it can be listed: {said(counted.stderr)}")
+        try:
+            entries = answers.number(counted.stdout.strip())
+        except ValueError as error:
+            raise self.host.error(
+                f"its entries can't be counted: {error}", "see what find and wc say there"
+            ) from error
         if self.command:
             done = self._run_command(self.command, device, _IN_FOLDER, folder)
             if done.returncode:
                 raise Wrong(_ended(done))
         whole = digesting.digest_of(self.host, folder) if self.digest else None
-        return int(counted.stdout), whole
+        return entries, whole
 
     def _part_without(self, device: str, number: int, found: Found) -> Part:
         """Return a part without a file system that could be looked into."""
@@ -210,7 +216,9 @@ class Examination:
         environment = {**command.environment, "SNAPBACK_BLOCK_DEVICE": device}
         told = [f"{name}={value}" for name, value in environment.items()]
         argv = ["env", *told, "sh", "-c", how, "snapback-verify", *where, command.line]
-        return self.host.unheeding.sudo(argv, timeout_s=command.timeout_s, check=False)
+        return self.host.unheeding.sudo(
+            argv, timeout_s=command.timeout_s, check=False, most_held=checking.MOST_SAID
+        )
 
 
 def members_of(host: Host, found: Sequence[tuple[int, str, Found]]) -> list[tuple[str, Btrfs]]:

@@ -96,7 +96,9 @@ def find(host: Host, top: str, path: str) -> Source:
     if done.returncode:
         said = printable(abridged(done.stderr))
         raise SnapbackError(f"not copied: {printable(path)} can't be found in the snapshot: {said}")
-    kind, found = done.stdout[0], done.stdout[1:]
+    kind, found = done.stdout[:1], done.stdout[1:]
+    if not kind:
+        raise host.error("nothing is said of what was looked for", "see what python3 does there")
     contents = "/" if path.endswith("/") or not found else ""
     return Source(top, found + contents, kind not in "-d")
 

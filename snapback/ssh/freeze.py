@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from snapback.core.backup.freeze_words import Said, read_freeze
 from snapback.core.text import abridged
-from snapback.errors import FreezeRefused, HostError, HostUnreachable
+from snapback.errors import FreezeRefused, HostError
 from snapback.ssh.host import Host
 from snapback.ssh.process import Process
 from snapback.ssh.rescue import NOT_FROZEN, Rescue
@@ -34,6 +35,8 @@ BEAT_S = 1.0
 SYNC_TIMEOUT_S = 300.0
 ANSWER_TIMEOUT_S = 5.0
 BY_HAND_S = 30.0
+MOST_LINES = 100
+"""That the scripts print in one freeze, and so many more for each mount point: they print four."""
 _END_OF_PRE = re.compile(r"^PRE \d+$", re.MULTILINE)
 
 _WHY = {
@@ -149,8 +152,9 @@ class _Freeze:
         self._alarm = alarm
         self._sleep = sleep
         self._over = threading.Event()
+        self._lines_left = MOST_LINES * (1 + len(hold.mount_points))
         self._stuck: dict[str, str] = {}
-        self._hooks: dict[str, str] = {}
+        self._hooks: dict[str, int] = {}
         self._process = self._start()
         self._beats = threading.Thread(target=self._beat, name="snapback-freeze", daemon=True)
 
@@ -166,26 +170,30 @@ class _Freeze:
 
     def begin(self) -> None:
         """Return when all are frozen."""
-        awaited = {"FROZEN", "REFUSED", "BUSY", "THAWED", "RESCUED"}
+        awaited = {"FROZEN", "REFUSED", "BUSY", "UNLOCKED", "THAWED", "RESCUED"}
         try:
             said = self._hear(awaited, SYNC_TIMEOUT_S + self._terms.hook_timeout_s)
         except HostError:
             with suppress(HostError):
-                self._process.close_stdin()  # so, if it comes to freezing after all, it thaws
+                self._process.close()  # so, if it comes to freezing after all, it thaws
             raise
-        if said[0] == "FROZEN":
+        if said.word == "FROZEN":
             self._beats.start()
             return
         if stuck := self._truly_stuck():
             self._thaw_by_hand(stuck)
         raise self._host.error(self._why_refused(said), "see to it on the host", FreezeRefused)
 
-    def _why_refused(self, said: Sequence[str]) -> str:
-        if said[0] == "REFUSED":
-            return f"{self._mount_point(said[1])} can't be frozen: {' '.join(said[2:])}"
-        if said[0] == "BUSY":
+    def _why_refused(self, said: Said) -> str:
+        if said.word == "REFUSED":
+            return f"{self._mount_point(said)} can't be frozen: {abridged(said.why)}"
+        if said.word == "BUSY":
             return "another backup holds its file systems frozen"
-        return f"the freeze was ended on the host before it was complete ({' '.join(said)})"
+        if said.word == "UNLOCKED":
+            why = abridged(said.why) or "it doesn't say why"
+            return f"the lock that keeps other backups out can't be taken ({why})"
+        how = f"{said.word} {said.why}".strip()
+        return f"the freeze was ended on the host before it was complete ({how})"
 
     def _beat(self) -> None:
         with suppress(HostError):
@@ -201,10 +209,12 @@ class _Freeze:
         self.hold.post_problem = self.hold.post_problem or self._hook_problem("post_thaw", "POST")
 
     def _thaw(self) -> None:
+        deadline = time.monotonic() + self._terms.limit_s + 1 + ANSWER_TIMEOUT_S
         with suppress(HostError):
-            self._process.send(b"T")  # not taken any more if it has thawed by itself: it says so
+            # Not taken any more if it has thawed by itself: it says so.
+            self._process.send(b"T", ANSWER_TIMEOUT_S)
         try:
-            said = self._hear({"THAWED", "RESCUED"}, self._terms.limit_s + 1 + ANSWER_TIMEOUT_S)
+            said = self._hear({"THAWED", "RESCUED"}, deadline - time.monotonic())
         except HostError as error:
             self.hold.reason = f"the host's answer to the thaw is missing ({error})"
             if self.hold.mount_points:
@@ -217,12 +227,12 @@ class _Freeze:
         if self._terms.post_thaw:
             self._hear_of_post()
 
-    def _what_went_wrong(self, said: Sequence[str]) -> str:
+    def _what_went_wrong(self, said: Said) -> str:
         """Answer why the hold was not one from the begin to our wish to thaw, or ``""``."""
-        if said[0] == "RESCUED":
+        if said.word == "RESCUED":
             return "the process that held them died, and its watchdog thawed"
-        if said[1] != "asked":
-            return _WHY.get(said[1], said[1])
+        if said.why != "asked":
+            return _WHY[said.why]
         if stuck := self._truly_stuck():
             return "; ".join(f"{path} can't be thawed: {self._stuck[path]}" for path in stuck)
         return "somebody else had thawed meanwhile" if self._stuck else ""
@@ -233,44 +243,57 @@ class _Freeze:
         except HostError as error:
             self.hold.post_problem = f"what became of post_thaw isn't known ({error})"
 
-    def _hear(self, awaited: set[str], timeout_s: float) -> tuple[str, ...]:
-        """Answer the first line that begins with one of some words, as word and arguments.
+    def _hear(self, awaited: set[str], timeout_s: float) -> Said:
+        """Return the first line that begins with one of some words.
 
-        :raises HostError: it doesn't come in time, or can't come any more.
+        :param timeout_s: for all the lines up to that one together.
+        :raises HostError: it doesn't come in time, or can't come any more; or what comes isn't what
+            the scripts print.
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            line = self._process.read_line(max(0.1, deadline - time.monotonic()))
+            line = self._process.read_line(deadline - time.monotonic())
             if line is None:
                 raise self._host.error(
                     f"the freeze ended without a word ({_said(self._process.stderr)})",
                     "see whether its processes are killed there",
                 )
-            log.debug("%s: freeze: %s", self._host.name, line)
-            said = tuple(line.split(" ", 2))
+            log.debug("%s: freeze: %.200s", self._host.name, line)
+            said = self._read(line)
             self._note(said)
-            if said[0] in awaited:
+            if said.word in awaited:
                 return said
 
-    def _note(self, said: Sequence[str]) -> None:
-        if said[0] == "STUCK":
-            self._stuck[self._mount_point(said[1])] = " ".join(said[2:])
-        elif said[0] in {"PRE", "POST"}:
-            self._hooks[said[0]] = said[1]
+    def _read(self, line: str) -> Said:
+        self._lines_left -= 1
+        try:
+            if self._lines_left < 0:
+                raise ValueError("it repeats itself without end")
+            return read_freeze(line, len(self.hold.mount_points))
+        except ValueError as error:
+            raise self._host.error(
+                str(error), "see what runs there by the names of sh, tee and fsfreeze"
+            ) from error
+
+    def _note(self, said: Said) -> None:
+        if said.word == "STUCK":
+            self._stuck[self._mount_point(said)] = abridged(said.why)
+        elif said.word in {"PRE", "POST"}:
+            self._hooks[said.word] = said.number
 
     def _hook_problem(self, hook: str, word: str) -> str:
         """Return how a command failed, with what it said; ``""`` where it did not."""
-        status = self._hooks.get(word, "0")
-        if status == "0":
+        status = self._hooks.get(word, 0)
+        if not status:
             return ""
-        if status in {"124", "137"}:
+        if status in {124, 137}:
             return f"{hook} took longer than {self._terms.hook_timeout_s} s"
         said = self._process.stderr_before(f"{word} {status}", ANSWER_TIMEOUT_S)
         its_own = _END_OF_PRE.split(said)[-1]
         return f"{hook} ended with {status} ({_said(its_own)})"
 
-    def _mount_point(self, number: str) -> str:
-        return self.hold.mount_points[int(number) - 1]
+    def _mount_point(self, said: Said) -> str:
+        return self.hold.mount_points[said.number - 1]
 
     def _truly_stuck(self) -> list[str]:
         return [path for path, why in self._stuck.items() if why != NOT_FROZEN]
@@ -281,11 +304,11 @@ class _Freeze:
         self._alarm(by_hand(self._host.name, left))
         deadline = time.monotonic() + self._terms.limit_s + BY_HAND_S
         try:
-            while left and time.monotonic() < deadline:
-                left = [path for path in left if not self._rescue.thaw(path)]
+            while left and (left_s := deadline - time.monotonic()) > 0:
+                left = self._rescue.thaw(left, min(ANSWER_TIMEOUT_S, left_s))
                 if left:
                     self._sleep(BEAT_S)
-        except HostUnreachable as error:
+        except HostError as error:
             log.debug("%s: no longer to be thawed from here: %s", self._host.name, error)
         self.hold.left_frozen = tuple(left)
         if not left:

@@ -24,7 +24,7 @@ from snapback.errors import CommandFailed, HostError
 from snapback.ssh import shell
 from snapback.ssh.connect import Way, find_way
 from snapback.ssh.host_keys import Console, HostKey, KnownHosts, Pinned, Trust
-from snapback.ssh.process import Process, bounded
+from snapback.ssh.process import MOST_HELD, Process, bounded
 from snapback.ssh.whom import SomeHostError, Whom
 
 LONGEST_COMMAND = 200
@@ -118,28 +118,44 @@ class Host:
         self._way.close()
 
     def run(
-        self, argv: Sequence[str], *, timeout_s: float = 30, stdin: bytes = b"", check: bool = True
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 30,
+        stdin: bytes = b"",
+        check: bool = True,
+        most_held: int = MOST_HELD,
     ) -> Completed:
         """Run a command to its end.
 
         :param argv: the program, no shell's built-in, and its arguments, given as they are.
+        :param timeout_s: for all of it, once it has been started.
+        :param most_held: how many bytes it may print, to each of stdout and stderr.
         :raises CommandFailed: it ended with another status than 0, and ``check``.
         :raises HostTimeout: it takes longer; it is left running there.
         :raises HostUnreachable: the connection broke.
-        :raises HostError: the login shell doesn't run commands.
+        :raises HostError: the login shell doesn't run commands, or this one prints too much.
         """
-        return self._run(argv, timeout_s, stdin, check, as_root=False)
+        return self._run(argv, timeout_s, stdin, check, as_root=False, most_held=most_held)
 
     def sudo(
-        self, argv: Sequence[str], *, timeout_s: float = 30, stdin: bytes = b"", check: bool = True
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 30,
+        stdin: bytes = b"",
+        check: bool = True,
+        most_held: int = MOST_HELD,
     ) -> Completed:
         """Run a command to its end as root: with ``sudo -n``, unless the user is root.
 
         :raises HostError: sudo isn't there or asks for a password; and as :meth:`run`.
         """
-        return self._run(argv, timeout_s, stdin, check, as_root=True)
+        return self._run(argv, timeout_s, stdin, check, as_root=True, most_held=most_held)
 
-    def start(self, argv: Sequence[str], *, as_root: bool = False) -> Process:
+    def start(
+        self, argv: Sequence[str], *, as_root: bool = False, most_held: int = MOST_HELD
+    ) -> Process:
         """Start a command that runs on; no terminal.
 
         The host has ``connect_timeout_s`` to begin.
@@ -154,7 +170,12 @@ class Host:
         with bounded(transport, self._start_timeout_s, self._whom, f"to the start of {argv[0]}"):
             channel = self._open_session(transport)
             channel.exec_command(line)
-        return Process(self._whom, channel, token, argv, as_root, self._heed)
+        return Process(
+            *(self._whom, channel, token, argv),
+            as_root=as_root,
+            most_held=most_held,
+            heed=self._heed,
+        )
 
     def _open_session(self, transport: paramiko.Transport) -> paramiko.Channel:
         """Open a session.
@@ -176,14 +197,22 @@ class Host:
         raise AssertionError  # the last attempt returns or raises
 
     def _run(
-        self, argv: Sequence[str], timeout_s: float, stdin: bytes, check: bool, *, as_root: bool
+        self,
+        argv: Sequence[str],
+        timeout_s: float,
+        stdin: bytes,
+        check: bool,
+        *,
+        as_root: bool,
+        most_held: int,
     ) -> Completed:
-        process = self.start(argv, as_root=as_root)
+        process = self.start(argv, as_root=as_root, most_held=most_held)
+        deadline = time.monotonic() + timeout_s
         try:
             if stdin:
                 process.send(stdin, timeout_s)
             process.close_stdin()
-            status, stdout, stderr = process.output(timeout_s)
+            status, stdout, stderr = process.output(max(0, deadline - time.monotonic()))
         finally:
             process.close()
         if check and status:

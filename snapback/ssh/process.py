@@ -1,20 +1,26 @@
-"""A program that runs on a host: its input, its output line by line, its end."""
+"""A program that runs on a host: its input, its output line by line, its end.
+
+However much the host prints, and however slowly, this program holds a bounded part of it, and waits
+for a bounded time: what prints more than that is ended by closing its channel.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import paramiko
 
 from snapback.core.text import abridged
+from snapback.errors import HostError, HostUnreachable
 from snapback.ssh import shell
 from snapback.ssh.whom import LOST_ADVICE, Whom
 
-MOST_UNREAD = 64 << 20
+MOST_HELD = 8 << 20
+"""Bytes of each output that are held: ten times what lsblk and mountinfo print of 2,000 mounts."""
 _STEP_S = 1.0
 _LINGER_S = 1.0
 
@@ -57,33 +63,38 @@ class _Stream:
         receive: Callable[[int], bytes],
         mark: bytes,
         told: threading.Condition,
+        most: int,
         flooded: Callable[[], None],
     ):
         self.data = bytearray()
         self.begun = False
         self.ended = False
+        self.is_flood = False
         self._receive = receive
         self._flooded = flooded
         self._mark = mark
         self._told = told
+        self._most = most
+        self._searched = 0
         threading.Thread(target=self._read, name="snapback-ssh", daemon=True).start()
 
     def _read(self) -> None:
-        while True:
+        while not self.ended:
             try:
-                piece = self._receive(65536)
+                # All that paramiko has: whoever ignores the window would else fill its buffer.
+                piece = self._receive(self._most)
             except TimeoutError:
                 continue
             except (OSError, EOFError):
                 piece = b""
             with self._told:
                 self._take(piece)
-                if len(self.data) > MOST_UNREAD:
-                    self._flooded()
-                    self.ended = True
+                if len(self.data) > self._most:
+                    self.data.clear()
+                    self.ended = self.is_flood = True
                 self._told.notify_all()
-            if self.ended:
-                return
+            if self.is_flood:
+                self._flooded()
 
     def _take(self, piece: bytes) -> None:
         self.data += piece
@@ -95,6 +106,23 @@ class _Stream:
                 self.begun = True
                 del self.data[: at + len(self._mark)]
 
+    def has_line(self) -> bool:
+        """Return whether a whole line has come. Nothing is searched twice."""
+        if not self.begun:
+            return False
+        end = self.data.find(b"\n", self._searched)
+        self._searched = len(self.data) if end < 0 else end
+        return end >= 0
+
+    def line(self) -> bytes | None:
+        """Take the next whole line out; ``None``: there is none yet."""
+        if not self.has_line():
+            return None
+        line = bytes(self.data[: self._searched])
+        del self.data[: self._searched + 1]  # cheap, however much comes behind it
+        self._searched = 0
+        return line
+
     def text(self) -> str:
         """Answer what was printed and not yet read."""
         return self.data.decode("utf-8", "surrogateescape")
@@ -105,9 +133,10 @@ class Process:
 
     Its methods raise :class:`~snapback.errors.HostError` where it turns out that the program was
     never begun: sudo asks for a password, or the login shell ends by itself; and where it prints
-    more than :data:`MOST_UNREAD` bytes that nobody has read yet.
+    more than is held of what nobody has read yet: then its channel is closed.
 
-    :param heed: called between the steps of a wait; what it raises ends the wait.
+    :param most_held: bytes of each of its two outputs.
+    :param heed: called before each step of a wait; what it raises ends the wait.
     """
 
     def __init__(
@@ -116,20 +145,23 @@ class Process:
         channel: Any,
         token: str,
         argv: Sequence[str],
+        *,
         as_root: bool,
+        most_held: int,
         heed: Callable[[], None],
-    ):
+    ) -> None:
         self.argv = tuple(argv)
         self._whom = whom
         self._channel = channel
         self._as_root = as_root
+        self._most_held = most_held
         self._heed = heed
         self._told = threading.Condition()
-        self._is_flood = False
         mark = shell.mark(token)
-        self._out = _Stream(channel.recv, mark, self._told, self._flood)
-        self._err = _Stream(channel.recv_stderr, mark, self._told, self._flood)
         channel.settimeout(_STEP_S)
+        held = mark, self._told, most_held, self._end
+        self._out = _Stream(channel.recv, *held)
+        self._err = _Stream(channel.recv_stderr, *held)
 
     @property
     def stderr(self) -> str:
@@ -156,12 +188,12 @@ class Process:
         :raises HostTimeout: it didn't take all of it in time.
         """
         deadline = time.monotonic() + timeout_s
-        doing = "while sending input"
-        with bounded(self._channel.transport, timeout_s + _STEP_S, self._whom, doing):
+        with self._heard(timeout_s + _STEP_S, "while sending input"):
             while data:
                 if time.monotonic() > deadline:
                     raise self._whom.timeout(
-                        f"{self.argv[0]} didn't take its input in {timeout_s:g} s", LOST_ADVICE
+                        f"{self.argv[0]} didn't take its input in {round(timeout_s, 1):g} s",
+                        LOST_ADVICE,
                     )
                 try:
                     data = data[self._channel.send(data) :]
@@ -170,32 +202,43 @@ class Process:
 
     def close_stdin(self) -> None:
         """End its input."""
-        with bounded(self._channel.transport, 10, self._whom, "while ending the input"):
+        with self._heard(10, "while ending the input"):
             self._channel.shutdown_write()
+
+    @contextmanager
+    def _heard(self, seconds: float, doing: str) -> Iterator[None]:
+        """Do as :func:`bounded`; where the channel was closed since too much came, say that."""
+        try:
+            with bounded(self._channel.transport, seconds, self._whom, doing):
+                yield
+        except HostUnreachable:
+            self._demand_no_flood()
+            raise
 
     def read_line(self, timeout_s: float) -> str | None:
         """Answer the next whole line it printed, without the newline; ``None`` at the end.
 
         What stands behind the last newline is no line.
 
+        :param timeout_s: once none is left, no line is returned any more, also of those that have
+            come: so a conversation with a deadline ends in time, whatever is printed.
         :raises HostTimeout: no line came in time.
         """
         deadline = time.monotonic() + timeout_s
         self._heeded(self._has_told, deadline)
         with self._told:
-            while not (self._out.begun and b"\n" in self._out.data):
+            while (left_s := deadline - time.monotonic()) > 0:
                 self._demand_no_flood()
+                line = self._out.line()
+                if line is not None:
+                    return line.decode("utf-8", "surrogateescape")
                 if self._out.ended:
                     break
-                if not self._told.wait(deadline - time.monotonic()):
-                    raise self._whom.timeout(
-                        f"{self.argv[0]} printed nothing in {timeout_s:g} s", LOST_ADVICE
-                    )
+                self._told.wait(left_s)
             else:
-                end = self._out.data.index(b"\n")
-                line = bytes(self._out.data[:end])
-                del self._out.data[: end + 1]  # cheap, however much comes behind it
-                return line.decode("utf-8", "surrogateescape")
+                raise self._whom.timeout(
+                    f"{self.argv[0]} printed nothing in {round(timeout_s, 1):g} s", LOST_ADVICE
+                )
         self._demand_begun(deadline)
         return None
 
@@ -207,7 +250,7 @@ class Process:
         deadline = time.monotonic() + timeout_s
         if not self._heeded(self._channel.status_event.wait, deadline):
             raise self._whom.timeout(
-                f"{self.argv[0]} is still running after {timeout_s:g} s",
+                f"{self.argv[0]} is still running after {round(timeout_s, 1):g} s",
                 "it was left running there: see what holds it up",
             )
         self._demand_no_flood()
@@ -227,9 +270,10 @@ class Process:
             raise self._whom.lost(f"while {self.argv[0]} was running")
         if not self._settle(deadline):
             raise self._whom.timeout(
-                f"the output of {self.argv[0]} is still open after {timeout_s:g} s",
+                f"the output of {self.argv[0]} is still open after {round(timeout_s, 1):g} s",
                 "something that it started goes on running",
             )
+        self._demand_no_flood()
         return status, self._out.text(), self._err.text()
 
     def close(self) -> None:
@@ -237,35 +281,35 @@ class Process:
         with bounded(self._channel.transport, 10, self._whom, "while closing"):
             self._channel.close()
 
-    def _flood(self) -> None:
-        """Take no more of what it prints: this machine's memory ends sooner than a host's words."""
-        self._is_flood = True
+    def _end(self) -> None:
+        """Take no more of what it prints: it gets SIGPIPE, and the end of its input."""
         self._channel.status_event.set()
+        with suppress(HostError):
+            self.close()
 
     def _demand_no_flood(self) -> None:
-        if self._is_flood:
+        if self._out.is_flood or self._err.is_flood:
             raise self._whom.error(
-                f"{self.argv[0]} printed more than {MOST_UNREAD >> 20} MiB",
+                f"{self.argv[0]} printed more than {self._most_held / (1 << 20):g} MiB",
                 "see what it prints there by hand",
             )
 
     def _heeded(self, wait: Callable[[float], bool], deadline: float) -> bool:
-        """Wait in short steps, and call what may end the wait between them.
+        """Wait in short steps, and call what may end the wait before each.
 
         :param wait: waits for so many seconds at most, and answers whether it has come.
         """
-        while not wait(max(0.0, min(_STEP_S, deadline - time.monotonic()))):
+        while True:
+            self._heed()
+            if wait(max(0.0, min(_STEP_S, deadline - time.monotonic()))):
+                return True
             if time.monotonic() >= deadline:
                 return False
-            self._heed()
-        return True
 
     def _has_told(self, seconds: float) -> bool:
         """Wait for a line or the end of its output; answer whether one came."""
         with self._told:
-            return self._told.wait_for(
-                lambda: self._out.ended or (self._out.begun and b"\n" in self._out.data), seconds
-            )
+            return self._told.wait_for(lambda: self._out.ended or self._out.has_line(), seconds)
 
     def _has_settled(self, seconds: float) -> bool:
         """Wait for the end of its output; answer whether it came."""

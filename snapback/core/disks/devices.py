@@ -20,6 +20,9 @@ _SECTIONS = ("mounted", "mounts", "loops", "writers", "end")
 _SWAP = "[SWAP]"
 _WRITER = re.compile(r"([0-9a-f]{1,8}) ([0-9a-f]{1,8}) (.{1,200})")
 _LONGEST_NAME = 100
+_LONGEST_PATH = 4096
+_MOST_DEVICES = 4096
+_MOST_SIBLINGS = 1 << 18
 _NOT_LISTED = "processes that can't be listed within 30 s"
 _ON_NO_DISK = frozenset({"9p", "ceph", "cifs", "devtmpfs", "nfs", "nfs4", "ramfs", "smb3", "tmpfs"})
 """File systems whose files are on no disk of the host."""
@@ -83,6 +86,8 @@ def read_devices(text: str) -> tuple[BlockDevice, ...]:
         found: dict[str, BlockDevice] = {}
         for device in _flat(lsblk["blockdevices"]):
             _add(found, device)
+            if len(found) > _MOST_DEVICES:
+                raise ValueError(f"it has more than {_MOST_DEVICES} block devices")
         mounts = read_mounts(sections["mounts"])
         found = _mounted(found, mounts, set(sections["mounted"]))
         found = _with_siblings(found, mounts)
@@ -96,7 +101,7 @@ def read_devices(text: str) -> tuple[BlockDevice, ...]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise ValueError(f"lsblk's answer can't be read: {text[:100]!r}") from error
+        raise ValueError(f"lsblk's answer can't be read ({error}): {text[:100]!r}") from error
 
 
 def _sections(lines: Sequence[str]) -> dict[str, list[str]]:
@@ -180,24 +185,30 @@ def _mounted(
         number: replace(device, fs_type=device.fs_type or kinds.get(number, ""))
         for number, device in found.items()
     }
+    paths: dict[str, set[str]] = defaultdict(set)
+    for device in devices.values():
+        if device.uuid:
+            paths[device.uuid].add(device.path)
     answer = {}
     for number, device in devices.items():
-        seen = _uncovered(device, visible, devices.values())
+        seen = _uncovered(device, visible, paths.get(device.uuid, ()))
         elsewhere = number in mounted and not seen.mount_points
         answer[number] = replace(seen, mounted_elsewhere=elsewhere)
     return answer
 
 
 def _uncovered(
-    device: BlockDevice, mounts: Mapping[str, Mount], devices: Collection[BlockDevice]
+    device: BlockDevice, mounts: Mapping[str, Mount], of_one_uuid: Collection[str]
 ) -> BlockDevice:
-    """Return a device without the mount points over which something else is mounted."""
-    of_one_btrfs = {one.path for one in devices if device.uuid and one.uuid == device.uuid}
+    """Return a device without the mount points over which something else is mounted.
+
+    :param of_one_uuid: the paths of all the devices with its UUID.
+    """
 
     def leads_here(mount: Mount | None) -> bool:
         if mount is None or mount.maj_min == device.maj_min:
             return True
-        return mount.fs_type == device.fs_type == "btrfs" and mount.source in of_one_btrfs
+        return mount.fs_type == device.fs_type == "btrfs" and mount.source in of_one_uuid
 
     points = tuple(point for point in device.mount_points if leads_here(mounts.get(point)))
     return replace(device, mount_points=points)
@@ -211,17 +222,21 @@ def _with_siblings(
     Those are the devices of one btrfs, and the log and the realtime device of an XFS. Which ext4
     has its journal on a device of its own isn't told: any may.
     """
-    groups = [
-        [one.maj_min for one in found.values() if one.fs_type == "btrfs" and one.uuid == uuid]
-        for uuid in {one.uuid for one in found.values()} - {""}
-    ]
+    btrfs: dict[str, list[str]] = defaultdict(list)
+    for one in found.values():
+        if one.fs_type == "btrfs" and one.uuid:
+            btrfs[one.uuid].append(one.maj_min)
+    groups = list(btrfs.values())
     numbers = _numbers(found)
     for mount in mounts:
         outside = [mount.options[key] for key in ("logdev", "rtdev") if key in mount.options]
-        groups.append([mount.maj_min, *(numbers.get(path, path) for path in outside)])
+        if outside:
+            groups.append([mount.maj_min, *(numbers.get(path, path) for path in outside)])
     if journals := [one.maj_min for one in found.values() if one.fs_type == "jbd"]:
         systems = [one.maj_min for one in found.values() if one.fs_type in {"ext3", "ext4"}]
         groups.append([*journals, *systems])
+    if sum(len(group) ** 2 for group in groups) > _MOST_SIBLINGS:
+        raise ValueError("too many devices have a file system in common")
     siblings: dict[str, dict[str, None]] = defaultdict(dict)
     for group in groups:
         for number in group:
@@ -253,40 +268,42 @@ def _with_loops(
         for said in (json.loads(text)["loopdevices"] if text else ())
     }
     answer = dict(found)
+    numbers, visible = _numbers(found), uppermost(mounts)
+    on_no_disk = {mount.maj_min for mount in mounts if mount.fs_type in _ON_NO_DISK}
+
+    def below(file: str, file_is_on: str) -> str | None:
+        """Return the device on which a file is; ``""``: none; ``None``: that can't be told.
+
+        :param file_is_on: the number of its file system's device: of a btrfs one of its own.
+        """
+        if file in numbers:  # it is a block device itself
+            return numbers[file]
+        if file_is_on in found:
+            return file_is_on
+        if file_is_on in on_no_disk:
+            return ""
+        mount = _mount_of(file, visible)
+        return numbers.get(mount.source) if mount and mount.fs_type == "btrfs" else None
+
     for number, device in found.items():
         if device.type != "loop" or device.is_read_only or device.fs_type in _UNWRITABLE:
             continue
-        below = _below(*files[number], found, mounts) if number in files else None
-        if below is None:
+        under = below(*files[number]) if number in files else None
+        if under is None:
             answer[number] = replace(answer[number], is_adrift=True)
-        elif below:
-            _add(answer, replace(answer[below], children=(number,)))
+        elif under:
+            _add(answer, replace(answer[under], children=(number,)))
     return answer
 
 
-def _below(
-    file: str, file_is_on: str, found: Mapping[str, BlockDevice], mounts: Sequence[Mount]
-) -> str | None:
-    """Return the number of the device on which a loop device's file is.
-
-    :param file: its path; it may be a block device itself.
-    :param file_is_on: the number of the device that its file system has: of a btrfs one of its own.
-    :returns: ``""``: on none of this host; ``None``: that can't be told.
-    """
-    numbers = _numbers(found)
-    if file in numbers:
-        return numbers[file]
-    if file_is_on in found:
-        return file_is_on
-    if any(mount.maj_min == file_is_on and mount.fs_type in _ON_NO_DISK for mount in mounts):
-        return ""
-    leading = [
-        (len(point), mount)
-        for point, mount in uppermost(mounts).items()
-        if file.startswith(f"{point.rstrip('/')}/")
-    ]
-    _, mount = max(leading, key=lambda pair: pair[0], default=(0, None))
-    return numbers.get(mount.source) if mount and mount.fs_type == "btrfs" else None
+def _mount_of(file: str, visible: Mapping[str, Mount]) -> Mount | None:
+    """Return the mount that a file is in, by its path."""
+    point = file if len(file) <= _LONGEST_PATH else ""
+    while point not in {"", "/"}:
+        point = point.rpartition("/")[0] or "/"
+        if point in visible:
+            return visible[point]
+    return None
 
 
 def _with_writers(found: Mapping[str, BlockDevice], lines: Sequence[str]) -> Iterator[BlockDevice]:

@@ -22,6 +22,8 @@ _AT_REST = FREEZABLE | {
 _PLAIN = frozenset({"disk", "part", "loop"})
 _EC2_NAME = re.compile(r"(?:/dev/)?(?:sd|xvd|hd)([a-z]{1,2})([0-9]*)\Z")
 _SHIFT = 4
+_HIGHEST = 64
+"""Rounds in which it is found what lies on what. One goes up a whole tree; a circle has no end."""
 
 
 class Treatment(Enum):
@@ -231,7 +233,7 @@ class _Stack:
     def _find_levels(self) -> defaultdict[str, int]:
         """Return on how many file systems a device lies by way of loop devices, by its number."""
         levels: defaultdict[str, int] = defaultdict(int)
-        for _ in self._by_number:  # no stack is higher than there are devices
+        for _ in range(_HIGHEST):
             before = dict(levels)
             for number, block in self._by_number.items():
                 for child in block.children:

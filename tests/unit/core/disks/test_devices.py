@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,23 @@ def test_the_answers_are_what_lsblk_prints(host: str) -> None:
     if "2.38.1" not in version.stdout:
         pytest.skip(f"the answers are of util-linux 2.38.1, and this is {version.stdout.strip()}")
     assert answer(HOSTS[host]()) == printed(host)
+
+
+def test_an_answer_that_would_take_hours_is_refused() -> None:
+    """As large as an answer can be that is held: what is made of it may take seconds."""
+    head = '{"kname": "x%d", "maj:min": "%d", "type": "loop", "fstype": "btrfs", "uuid": "%s"}'
+
+    def listed(count: int, uuid: str) -> str:
+        devices = ",".join(head % (n, n, uuid or n) for n in range(count))
+        return f'{{"blockdevices": [{devices}]}}'
+
+    with pytest.raises(ValueError, match="more than 4096 block devices"):
+        read_devices(said(listed(50_000, "")))
+    with pytest.raises(ValueError, match="too many devices have a file system in common"):
+        read_devices(said(listed(4000, "same")))
+    mounts = mountinfo(*((str(n), f"/m{n}", "ext4", "x") for n in range(100_000)))
+    loops = {str(n): (f"/m/{n}/{'a/' * 500}", "none") for n in range(3000)}
+    began = time.monotonic()
+    found = read_devices(said(listed(3000, ""), mounts=mounts, loops=loops))
+    assert len(found) == 3000
+    assert time.monotonic() - began < 60

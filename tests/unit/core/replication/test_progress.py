@@ -135,3 +135,7 @@ def test_smaller_blocks_where_there_is_memory_for_them():
     assert [block_size(gib << 30) >> 10 for gib in (1, 16, 17, 64, 500, 16384)] == [
         *(4, 4, 8, 16, 128, 128),
     ]
+
+
+def test_a_number_without_a_digit_is_none() -> None:
+    assert read_progress("  ,  10%  1.00MB/s  0:00:01", "step") is None
