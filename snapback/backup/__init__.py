@@ -44,10 +44,10 @@ def create_snapshot(
     Its record names the instance that the volume is attached to: of several the first by id, with
     the earmark if any has it.
 
-    :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
     Where EC2's answer was lost, this waits for up to a minute; that a call took effect late, and so
     made a second snapshot, is logged as a warning.
 
+    :param vol: a :class:`~snapback.core.model.Volume` or boto3's resource.
     :param description: by default the record. One of your own means that the snapshot has no
         record: it is not trimmed and not replicated.
     :param tags: by default cloned from the volume and from its instance, whose tags win.

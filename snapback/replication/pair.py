@@ -164,7 +164,7 @@ class Pairs:
         """Have the next transfer begin on another pair."""
         with self._lock:
             if self._pair is pair:
-                log.warning("the temporary instances are lost: %s", pair.source.instance)
+                log.warning("given up, with what is on the other side: %s", pair.source.instance)
                 self._pair = None
 
     def close(self) -> list[tuple[Lent, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from snapback.core.disks import answers, gpt
@@ -76,6 +77,7 @@ class Examination:
     :ivar digest: also read all of them, for a digest.
     :ivar others: returns the devices of a btrfs that are on other disks, given those that are on
         this one; raises :class:`Untold` where one is missing. ``None``: nobody knows them.
+    :ivar own_time: a context for a command of the operator's, which has a time limit of its own.
     :ivar known: what was found of a btrfs on several disks, by its id: it is examined once.
     """
 
@@ -84,6 +86,7 @@ class Examination:
     digest: bool = False
     bench: Bench = field(default_factory=Bench)
     others: Callable[[Btrfs, Mapping[int, str]], Sequence[str]] | None = None
+    own_time: Callable[[], AbstractContextManager[None]] = nullcontext
     known: dict[str, Part] = field(default_factory=dict)
 
     def examine(self, device: str) -> list[Part]:
@@ -216,9 +219,10 @@ class Examination:
         environment = {**command.environment, "SNAPBACK_BLOCK_DEVICE": device}
         told = [f"{name}={value}" for name, value in environment.items()]
         argv = ["env", *told, "sh", "-c", how, "snapback-verify", *where, command.line]
-        return self.host.unheeding.sudo(
-            argv, timeout_s=command.timeout_s, check=False, most_held=checking.MOST_SAID
-        )
+        with self.own_time():
+            return self.host.sudo(
+                argv, timeout_s=command.timeout_s, check=False, most_held=checking.MOST_SAID
+            )
 
 
 def members_of(host: Host, found: Sequence[tuple[int, str, Found]]) -> list[tuple[str, Btrfs]]:

@@ -85,11 +85,6 @@ class Host:
         return Host(self._whom, self._way, self._start_timeout_s, heed)
 
     @property
-    def unheeding(self) -> Host:
-        """The same host, for a command that may take all its time."""
-        return Host(self._whom, self._way, self._start_timeout_s)
-
-    @property
     def host_key(self) -> HostKey:
         """The key that it showed, which is trusted."""
         shown = self._way.transport.get_remote_server_key()

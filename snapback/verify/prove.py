@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 from snapback.core.disks.superblocks import Btrfs
@@ -19,10 +19,9 @@ from snapback.errors import CommandFailed, SnapbackError
 from snapback.run import Run
 from snapback.ssh.checking import Untold
 from snapback.ssh.examining import Bench, Command, Examination, TakesOthers, members_on
-from snapback.ssh.host import Host
 from snapback.verify.copies import Elsewhere
 from snapback.workers import Helper
-from snapback.workers.watch import watched
+from snapback.workers.watch import Watch, watched
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +49,10 @@ class Prover:
         """
         with (
             self.helper.volume(_wish(snapshot)) as (_, block_device),
-            self._watched(block_device) as host,
+            self._watched(block_device) as watch,
         ):
             try:
-                parts = self._examination(snapshot, host).examine(block_device)
+                parts = self._examination(snapshot, watch).examine(block_device)
             except TakesOthers:
                 return None
         return self._write(snapshot, parts)
@@ -69,22 +68,21 @@ class Prover:
         with ExitStack() as stack:
             _, block_device = stack.enter_context(self.helper.volume(_wish(snapshot)))
             others = _Others(self.helper, stack, companions(snapshot, self.around))
-            host = stack.enter_context(self._watched(block_device))
-            parts = self._examination(snapshot, host, others).examine(block_device)
+            watch = stack.enter_context(self._watched(block_device))
+            parts = self._examination(snapshot, watch, others).examine(block_device)
         return self._write(snapshot, parts)
 
-    @contextmanager
-    def _watched(self, block_device: str) -> Iterator[Host]:
-        """Watch the examination of a disk; answer the host on which a command ends if it stalls."""
+    def _watched(self, block_device: str) -> AbstractContextManager[Watch]:
+        """Watch the examination of a disk, which ends if it stalls."""
         ends = [(self.helper.host, block_device)]
-        with watched(self.run, "a volume was examined", ends, [self.helper.pulse]) as watch:
-            yield watch.hosts[0]
+        return watched(self.run, "a volume was examined", ends, [self.helper.pulse])
 
     def _examination(
-        self, snapshot: Snapshot, host: Host, others: _Others | None = None
+        self, snapshot: Snapshot, watch: Watch, others: _Others | None = None
     ) -> Examination:
         return Examination(
-            host=host,
+            host=watch.hosts[0],
+            own_time=watch.paused,
             command=command_for(self.run, snapshot),
             digest=self.elsewhere is not None,
             bench=self._bench,

@@ -80,6 +80,7 @@ class Watch:
         self._often_s = min(LONGEST_BETWEEN_LOOKS_S, self._limit_s / LOOKS)
         self._next_look_at = 0.0
         self._is_over = False
+        self._is_paused = False
         self.beat()
 
     @property
@@ -104,7 +105,7 @@ class Watch:
         if self._run.stop.is_set():
             self._is_over = True
             raise Interrupted(f"stopped while {self._what}; nothing was made of it")
-        if self._run.clock() < self._next_look_at:
+        if self._is_paused or self._run.clock() < self._next_look_at:
             return
         self._next_look_at = self._run.clock() + self._often_s
         if self._has_moved():
@@ -113,6 +114,22 @@ class Watch:
             self._is_over = True
             raise self._stalled()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let what has a time limit of its own move or not, as long as the context lasts.
+
+        What is renewed while something moves is renewed by the clock meanwhile.
+        """
+        self._is_paused = True
+        for pulse in self._pulses:
+            pulse.end(self)
+        try:
+            yield
+        finally:
+            self._is_paused = False
+            self._counted.clear()
+            self.beat()
+
     def end(self) -> None:
         """Watch no longer."""
         self._is_over = True
@@ -120,7 +137,10 @@ class Watch:
             pulse.end(self)
 
     def _has_moved(self) -> bool:
-        """Return whether a counter of one of the disks has grown since the last look."""
+        """Return whether a counter of one of the disks has grown since the last look.
+
+        What was never looked at may have moved.
+        """
         moved = False
         for number, (host, device) in enumerate(self._ends):
             try:
@@ -128,7 +148,7 @@ class Watch:
             except HostError as error:
                 log.debug("%s: its disk's counters can't be read: %s", host.name, error)
                 continue
-            moved = moved or now != self._counted.get(number, now)
+            moved = moved or now != self._counted.get(number)
             self._counted[number] = now
         return moved
 
