@@ -56,6 +56,7 @@ def perform(
     executor: str | None = None,
     for_monitor: bool = False,
     only_looks: bool = False,
+    lends: bool = False,
 ) -> None:
     """Run a task's body as a run of its own, tell of it, and show what came of it.
 
@@ -68,6 +69,7 @@ def perform(
         `quiet` in the configuration doesn't silence it.
     :param only_looks: that it goes well says nothing of the backups, so it doesn't ping a URL that
         it shares with other tasks.
+    :param lends: whether it lends temporary things: then it first says which run it is.
     :raises TaskEnded: with the exit code, where it isn't 0, or the tasks behind it must not run.
     """
     from snapback.tasks.performance import Performance
@@ -93,6 +95,7 @@ def perform(
         executor=executor,
         for_monitor=for_monitor,
         only_looks=only_looks,
+        lends=lends,
         stop=stop,
         find_source=partial(find_source, context),
         check_usage=check_usage,

@@ -69,6 +69,7 @@ class Performance:
     executor: str | None
     for_monitor: bool
     only_looks: bool
+    lends: bool
     stop: threading.Event
     find_source: Callable[[], Source]
     check_usage: Callable[[], None]
@@ -167,7 +168,7 @@ class Performance:
 
         First say which run this is, by which it can be swept should it be killed.
         """
-        if not (self.dry_run or self.only_looks):
+        if self.lends and not self.dry_run:
             self.screen.line(f"this is {run.run_id}")
         try:
             address = self.executor or run.settings.executor if self.hands_out else None

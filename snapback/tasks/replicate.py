@@ -86,6 +86,7 @@ def rsync_snapshot(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -151,6 +152,7 @@ def rsync_region(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -210,6 +212,7 @@ def rsync_all_regions(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 

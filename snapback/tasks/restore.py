@@ -82,6 +82,7 @@ def restore_volume(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -145,6 +146,7 @@ def create_ami(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -248,6 +250,7 @@ def restore_instance(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -342,4 +345,5 @@ def restore_instances_by_tag(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )

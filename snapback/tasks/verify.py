@@ -68,6 +68,7 @@ def verify_snapshot(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -120,6 +121,7 @@ def verify_region(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 
@@ -199,6 +201,7 @@ def mount_snapshot(
         quiet=quiet,
         verbose=verbose,
         as_json=json,
+        lends=True,
     )
 
 

@@ -192,6 +192,7 @@ def test_killed_at_any_stage_it_leaves_nothing_that_sweep_does_not_find(
     (snapshot,) = world.snapshot_ids()
     kill_at(sandbox, "DescribeVolumes", "restore_volume", f"--snapshot-id={snapshot}")
     for stage, *options in STAGES:
+        give_back_claims(world)
         already = set(everything(world))
         kill_at(sandbox, stage, *restore, *options)
     sandbox.advance(2 * 86_400)
@@ -199,6 +200,15 @@ def test_killed_at_any_stage_it_leaves_nothing_that_sweep_does_not_find(
     assert ended.code == 0, ended
     wait_until(lambda: _is_whole(set(everything(world)) - set(before), already), "nothing left")
     assert json.loads(fab(*restore, "--json").out)["exit_code"] == 0
+
+
+def give_back_claims(world: World) -> None:
+    """Delete the claim of a run that was killed: others would wait for its end."""
+    ec2 = world.ec2()
+    for claim in ec2.describe_key_pairs(
+        Filters=[{"Name": "tag:snapback:purpose", "Values": ["claim"]}]
+    )["KeyPairs"]:
+        ec2.delete_key_pair(KeyPairId=claim["KeyPairId"])
 
 
 def _is_whole(left: set[str], already: set[str]) -> bool:

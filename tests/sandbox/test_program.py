@@ -370,19 +370,18 @@ def test_the_second_signal_abandons_at_once(sandbox, load):
     assert "abandoned" in err
 
 
-def test_each_task_that_changes_something_says_first_which_run_it_is(sandbox, load, fab):
+def test_each_task_that_lends_something_says_first_which_run_it_is(sandbox, load, fab):
     load(instance("web", 8))
     gone = ("--instance-id", "i-0123456789abcdef0")
     for task in (
-        ("backup_instances_by_tag",),
-        ("sweep",),
         ("verify_region", "us-east-1"),
+        ("mount_snapshot", "snap-0123456789abcdef0"),
         ("restore_instance", *gone),
-        ("undelete_snapshots", *gone),
-        ("delete_broken_snapshots",),
+        ("restore_instances_by_tag", "us-east-1"),
+        ("rsync_region", "us-east-1", "eu-west-1"),
     ):
         assert fab(*task).out.startswith("this is run-"), task
-    assert fab("sweep", "--json").document["task"] == "sweep"
-    assert fab("sweep", "--quiet").out == ""
-    for task in (("sweep", "--dry-run"), ("status",), ("check",)):
+    assert fab("verify_region", "us-east-1", "--json").document["task"] == "verify_region"
+    assert "this is run-" not in fab("verify_region", "us-east-1", "--quiet").out
+    for task in (("verify_region", "us-east-1", "--dry-run"), ("sweep",), ("check",)):
         assert "this is run-" not in fab(*task).out
