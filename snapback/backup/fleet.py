@@ -23,7 +23,7 @@ from snapback.core.model.sharing import takers
 from snapback.core.model.tags import Tagging
 from snapback.ec2.instances import instance_by_id
 from snapback.ec2.volumes import in_batches, volumes_of
-from snapback.errors import HostError, SnapbackError
+from snapback.errors import HostError, SnapbackError, UsageError
 from snapback.run import Run, fanout
 from snapback.ssh.freeze import Terms
 
@@ -148,9 +148,12 @@ def _take_anew(run: Run, before: SetPlan) -> Taken:
     :raises InstanceGone: it was terminated.
     :raises SnapbackError: nothing was taken.
     """
-    refuse_if_gone(as_it_is(run, before.instance))
     place = before.instance.place
-    now = instance_by_id(run.conn(place), place, before.instance.instance_id)
+    try:
+        now = instance_by_id(run.conn(place), place, before.instance.instance_id)
+    except UsageError as error:
+        refuse_if_gone(as_it_is(run, before.instance), error)
+        raise
     return take_set(run, planned_anew(run, before, now))
 
 

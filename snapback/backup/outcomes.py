@@ -24,21 +24,20 @@ def outcome_of(plan: SetPlan, taken: Taken | None, error: SnapbackError | None) 
     snapshots = taken.snapshots if taken else ()
     error = error or (taken.error if taken else None)
     busy = error.full if isinstance(error, VolumesBusy) else taken.busy if taken else {}
+    changes = taken.changes if taken else ()
     if error:
         word, explanation = word_for(error), str(error)
     elif not plan.volumes:
         word, explanation = _nothing_to_take(plan)
     elif taken and taken.busy:
-        word, explanation = (
-            Word.BUSY,
-            _also(plan, f"without {in_the_way(taken.busy)}", *taken.changes),
-        )
+        without = f"without {in_the_way(taken.busy)}"
+        word, explanation = Word.BUSY, _also(plan, without, *changes)
     elif taken and taken.shortfall:
-        word, explanation = Word.PARTIAL, _also(plan, taken.shortfall, *taken.changes)
+        word, explanation = Word.PARTIAL, _also(plan, taken.shortfall, *changes)
     elif taken and taken.problems:
-        word, explanation = Word.LESS_CONSISTENT, _also(plan, *taken.problems, *taken.changes)
+        word, explanation = Word.LESS_CONSISTENT, _also(plan, *taken.problems, *changes)
     else:
-        word, explanation = Word.DONE, _also(plan, *(taken.changes if taken else ()))
+        word, explanation = Word.DONE, _also(plan, *changes)
     return Outcome(
         subject=plan.instance.instance_id,
         word=word,

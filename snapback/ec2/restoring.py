@@ -92,12 +92,14 @@ def _usual_cores(conn: Any, instance_types: Collection[str]) -> dict[str, Cores]
     }
 
 
-def restored_before(conn: Any, place: Place) -> list[Instance]:
-    """Answer the instances that were restored at a place and are whole.
+def restored_before(conn: Any, place: Place, origins: str = ANY) -> list[Instance]:
+    """Return the instances that were restored at a place and are whole.
+
+    :param origins: a pattern of what they were restored of.
 
     Source: DescribeInstances.
     """
-    found = instances_by_tag(conn, place, our_tags.RESTORED, ANY)
+    found = instances_by_tag(conn, place, our_tags.RESTORED, origins)
     return [instance for instance in found if our_tags.EXPIRES not in instance.tags]
 
 
@@ -106,13 +108,10 @@ def restored_of(conn: Any, place: Place, original: str) -> list[Instance]:
 
     Source: DescribeInstances.
     """
-    found = instances_by_tag(conn, place, our_tags.RESTORED, f"{original} as of {ANY}")
     return [
         instance
-        for instance in found
-        if our_tags.EXPIRES not in instance.tags
-        and (origin := read_origin(instance.tags))
-        and origin.original == original
+        for instance in restored_before(conn, place, f"{original} as of {ANY}")
+        if (origin := read_origin(instance.tags)) and origin.original == original
     ]
 
 

@@ -161,7 +161,7 @@ class Pairs:
             self.give_up(pair)
 
     def give_up(self, pair: Pair) -> None:
-        """Have the next transfer begin on another pair."""
+        """Begin the next transfer on another pair."""
         with self._lock:
             if self._pair is pair:
                 log.warning("given up, with what is on the other side: %s", pair.source.instance)

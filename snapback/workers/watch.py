@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from snapback.core.disks import answers
 from snapback.errors import HostError, Interrupted, Stalled
 from snapback.run import Run
 from snapback.ssh.host import Host
@@ -146,7 +147,7 @@ class Watch:
             try:
                 now = _counters(host, device)
             except HostError as error:
-                log.debug("%s: its disk's counters can't be read: %s", host.name, error)
+                log.debug("%s", error)
                 continue
             moved = moved or now != self._counted.get(number)
             self._counted[number] = now
@@ -170,9 +171,11 @@ def _counters(host: Host, device: str) -> list[int]:
     """
     said = host.run(["sh", "-c", _COUNTERS, "snapback-count", device], timeout_s=ANSWER_S).stdout
     numbers = said.split()
-    if len(numbers) > 100 or not all(one.isascii() and one.isdigit() for one in numbers):
-        raise host.error(f"its counters are {said!r:.100}", "see /sys/dev/block/*/stat there")
-    return [int(numbers[at]) for at in _COMPLETED if at < len(numbers)]
+    try:
+        return [answers.number(numbers[at]) for at in _COMPLETED if at < len(numbers)]
+    except ValueError as error:
+        why = f"its disk's counters can't be read: {error}"
+        raise host.error(why, "see /sys/dev/block/*/stat there") from error
 
 
 @contextmanager

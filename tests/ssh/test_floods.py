@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 
 def ended(pid: Path) -> Callable[[], bool]:
-    """Answer what tells whether the process is gone whose id is in a file."""
+    """Return a check whether the process is gone whose id is in a file."""
     return lambda: not Path("/proc", pid.read_text().strip()).exists()
 
 
@@ -103,7 +103,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def says(*pieces: bytes, then: bytes = b"", each_s: float = 0) -> Callable[[socket.socket], None]:
-    """Answer what says something, and then something else for ever."""
+    """Return a program that prints one text, and then another one for ever."""
 
     def answer(connection: socket.socket) -> None:
         for piece in pieces:
